@@ -1,0 +1,77 @@
+# Environments are made once and kept; each rule installs again only when pyproject.toml changes.
+
+PYTHON ?= python3
+ARGS ?=
+# Builds of torch without the parts for graphics cards; the ordinary index is used where this one
+# cannot be reached.
+TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
+TORCH := torch==2.14.1 torchvision==0.29.1
+PIP_FLAGS := --quiet --disable-pip-version-check
+
+.PHONY: serve build-env resnet18 starter test check test-serve test-build format clean
+
+.venv/.installed: pyproject.toml
+	$(PYTHON) -m venv .venv
+	@echo "Installing millisight …"
+	.venv/bin/pip install $(PIP_FLAGS) --editable .
+	touch $@
+
+.venv-build/.installed: pyproject.toml
+	$(PYTHON) -m venv .venv-build
+	@echo "Installing torch: this takes some minutes …"
+	.venv-build/bin/pip install $(PIP_FLAGS) --index-url $(TORCH_INDEX) --retries 0 --timeout 5 $(TORCH) \
+	  || .venv-build/bin/pip install $(PIP_FLAGS) $(TORCH)
+	.venv-build/bin/pip install $(PIP_FLAGS) --editable '.[build]'
+	touch $@
+
+.venv-build/.tests-installed: .venv-build/.installed
+	.venv-build/bin/pip install $(PIP_FLAGS) --editable '.[test]'
+	touch $@
+
+.venv-test/.installed: pyproject.toml
+	$(PYTHON) -m venv .venv-test
+	.venv-test/bin/pip install $(PIP_FLAGS) --editable '.[test]'
+	touch $@
+
+## serve: answer on http://127.0.0.1:8000; options go in ARGS="--port 9000"
+serve: .venv/.installed
+	@.venv/bin/millisight serve $(ARGS)
+
+## build-env: the environment that builds bundles, with torch, apart from the one that serves
+build-env: .venv-build/.installed
+
+## resnet18: build torchvision's official ResNet-18; serve then takes it by default
+resnet18: .venv-build/.installed
+	@.venv-build/bin/millisight build resnet18 $(ARGS)
+
+## starter: build the bundle that ships with the package again
+starter: .venv-build/.installed
+	.venv-build/bin/millisight build efficientnet_lite0 --output src/millisight/starter $(ARGS)
+
+## test: everything a change must pass, with what it needs installed first
+test: check test-serve test-build
+	cd tests && ../.venv-test/bin/coverage combine --quiet --data-file=../.coverage ../.coverage.*
+	.venv-test/bin/coverage report
+
+## check: format, lint, types, and the order of the modules
+check: .venv-test/.installed
+	.venv-test/bin/ruff format --check src tests benchmarks
+	.venv-test/bin/ruff check src tests benchmarks
+	.venv-test/bin/mypy
+	.venv-test/bin/lint-imports
+
+test-serve: .venv/.installed .venv-test/.installed
+	rm -f .coverage .coverage.*
+	sh tests/e2e/install-browser
+	.venv-test/bin/coverage run -m pytest --ignore tests/build
+
+test-build: .venv-build/.tests-installed
+	.venv-build/bin/coverage run -m pytest tests/build
+
+## format: put the code into its one form
+format: .venv-test/.installed
+	.venv-test/bin/ruff format src tests benchmarks
+	.venv-test/bin/ruff check --fix src tests benchmarks
+
+clean:
+	rm -rf .venv .venv-build .venv-test .coverage .coverage.* dist

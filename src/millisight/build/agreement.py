@@ -1,0 +1,51 @@
+"""How far one network's answers are from another's, without labels."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from millisight.build.calibrate import Pixels
+from millisight.engine import Engine, Logits
+from millisight.predictions import softmax
+
+BATCH = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Answers of a candidate beside those of a reference on the same pictures."""
+
+    images: int
+    agreement: float
+    """Percent of pictures with the same first answer."""
+    expected_drop: float
+    """Points of top-1 accuracy that the other first answers cost, by the reference's own
+    probabilities: a disagreement between two classes it holds equally likely costs nothing."""
+    divergence: float
+    """Mean Kullback-Leibler divergence of the candidate's probabilities from the reference's."""
+
+
+def compare(reference: Logits, candidate: Logits) -> Comparison:
+    """``candidate`` beside ``reference``, both of shape ``(n, classes)``."""
+    rows = np.arange(len(reference))
+    wanted, found = reference.argmax(axis=1), candidate.argmax(axis=1)
+    likely, guessed = softmax(reference), softmax(candidate)
+    # Probabilities that underflow to zero would make one picture decide everything.
+    tiny = np.finfo(np.float32).tiny
+    ratio = np.log(np.maximum(likely, tiny)) - np.log(np.maximum(guessed, tiny))
+    return Comparison(
+        images=len(rows),
+        agreement=round(100 * float((wanted == found).mean()), 2),
+        expected_drop=round(100 * float((likely[rows, wanted] - likely[rows, found]).mean()), 2),
+        divergence=float((likely * ratio).sum(axis=1).mean()),
+    )
+
+
+def run_all(engine: Engine, pictures: Sequence[Pixels]) -> Logits:
+    """Logits ``(n, classes)`` of ``pictures``, in batches."""
+    parts = [
+        engine.infer(np.stack(pictures[start : start + BATCH]))
+        for start in range(0, len(pictures), BATCH)
+    ]
+    return np.concatenate(parts)

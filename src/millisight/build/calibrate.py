@@ -1,0 +1,134 @@
+"""Pictures to find INT8 ranges with, and others to check them on."""
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torchvision.transforms import InterpolationMode, RandomResizedCrop
+
+from millisight.build.steps import Step
+from millisight.errors import DataError, ImageError
+from millisight.image import Limits, decode
+from millisight.manifest import Preprocess
+from millisight.pictures import find_pictures
+
+SAMPLES = 300
+"""Network inputs that ranges are taken from; NNCF's own default."""
+CHECK_SAMPLES = 200
+"""Network inputs that agreement is measured on, at most."""
+SEED = 20
+"""Fixed, so that the same pictures always give the same bundle."""
+
+_MIN_PICTURES = 8
+
+# The photographs among the pictures that the two packages install; the others are drawings,
+# text or masks. Those held back to check on are of other subjects than the rest.
+_PHOTOGRAPHS = {
+    "skimage.data": (
+        "astronaut.png brick.png camera.png cell.png chelsea.png clock_motion.png coins.png "
+        "color.png grass.png gravel.png hubble_deep_field.jpg ihc.png microaneurysms.png moon.png "
+        "motorcycle_left.png page.png retina.jpg text.png"
+    ),
+    "sklearn.datasets.images": "flower.jpg",
+}
+_CHECK_PHOTOGRAPHS = {
+    "skimage.data": "coffee.png motorcycle_right.png rocket.jpg",
+    "sklearn.datasets.images": "china.jpg",
+}
+
+Pixels = NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class CalibrationSet:
+    """Network inputs, each ``(crop, crop, 3)`` uint8, in two parts that share no picture."""
+
+    source: str
+    images: int
+    """Pictures that ``samples`` were made from."""
+    samples: list[Pixels]
+    check: list[Pixels]
+
+
+def default_set(preprocess: Preprocess, step: Step) -> CalibrationSet:
+    """Seeded random crops of the photographs that scikit-image and scikit-learn install."""
+    photographs = _shipped(_PHOTOGRAPHS)
+    with step(f"Cutting {SAMPLES} crops from {len(photographs)} photographs"):
+        samples = random_crops(photographs, SAMPLES, preprocess)
+        check = random_crops(_shipped(_CHECK_PHOTOGRAPHS), CHECK_SAMPLES, preprocess)
+    return CalibrationSet(
+        source="photographs of scikit-image and scikit-learn, as random resized crops",
+        images=len(photographs),
+        samples=samples,
+        check=check,
+    )
+
+
+def folder_set(folder: Path, preprocess: Preprocess, step: Step) -> CalibrationSet:
+    """A seeded choice from the pictures in ``folder``; a quarter of them is kept for the check.
+
+    Where there are fewer than ``SAMPLES``, random crops of the same pictures are added. Raises
+    ``DataError`` when fewer than 8 can be read.
+    """
+    paths = list(find_pictures([folder]))
+    random.Random(SEED).shuffle(paths)  # noqa: S311 (a choice of pictures, not a secret)
+    wanted = SAMPLES + CHECK_SAMPLES
+    decoded: list[tuple[Path, Pixels]] = []
+    with step(f"Reading pictures from {folder}", total=min(wanted, len(paths))) as bar:
+        for path in paths:
+            if len(decoded) == wanted:
+                break
+            pixels = _decode_or_none(path, preprocess)
+            if pixels is not None:
+                decoded.append((path, pixels))
+                bar.advance(1)
+    if len(decoded) < _MIN_PICTURES:
+        raise DataError(
+            f"{folder} has {len(decoded)} readable pictures; calibrating needs {_MIN_PICTURES}.",
+            hint="Some hundreds, like those the model will see, are best.",
+        )
+    held_back = max(len(decoded) // 4, len(decoded) - SAMPLES)
+    chosen = decoded[held_back:]
+    samples = [pixels for _, pixels in chosen]
+    if len(samples) < SAMPLES:
+        pictures = [Image.open(path).convert("RGB") for path, _ in chosen]
+        samples += random_crops(pictures, SAMPLES - len(samples), preprocess)
+    return CalibrationSet(
+        source=f"pictures of the folder {folder.name}",
+        images=len(chosen),
+        samples=samples,
+        check=[pixels for _, pixels in decoded[:held_back]],
+    )
+
+
+def random_crops(
+    pictures: Sequence[Image.Image], count: int, preprocess: Preprocess
+) -> list[Pixels]:
+    """``count`` random resized crops, taking the pictures in turn; the same on every call."""
+    cut = RandomResizedCrop(
+        preprocess.crop, interpolation=InterpolationMode(preprocess.interpolation)
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(SEED)
+        return [np.asarray(cut(pictures[turn % len(pictures)])) for turn in range(count)]
+
+
+def _shipped(names: dict[str, str]) -> list[Image.Image]:
+    return [
+        Image.open(Path(str(resources.files(package) / name))).convert("RGB")
+        for package, files in names.items()
+        for name in files.split()
+    ]
+
+
+def _decode_or_none(path: Path, preprocess: Preprocess) -> Pixels | None:
+    try:
+        return decode(path.read_bytes(), preprocess, Limits()).pixels
+    except (ImageError, OSError):
+        return None

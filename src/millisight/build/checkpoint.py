@@ -1,0 +1,90 @@
+"""A user's own weights file into a model: safely, and with the first mismatch named."""
+
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from millisight.errors import BadWeights
+
+# Where training scripts put the state dict, and what DataParallel puts before each name.
+_WRAPPERS = ("state_dict", "model_state_dict", "model")
+_PREFIX = "module."
+
+State = dict[str, Tensor]
+
+
+def read_checkpoint(path: Path) -> State:
+    """The state dict in ``path``, loaded without executing anything (``weights_only=True``).
+
+    Raises ``BadWeights`` when it is not one.
+    """
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError as error:
+        raise BadWeights(f"There is no file {path}.") from error
+    # torch reports files that are not checkpoints through whatever its unpickler trips over.
+    except (pickle.UnpicklingError, OSError, RuntimeError, ValueError, EOFError, KeyError) as error:
+        raise _not_a_checkpoint(path) from error
+    for wrapper in _WRAPPERS:
+        if isinstance(content, dict) and isinstance(content.get(wrapper), dict):
+            content = content[wrapper]
+    if not isinstance(content, dict) or not content:
+        raise _not_a_checkpoint(path)
+    if not all(isinstance(value, Tensor) for value in content.values()):
+        raise _not_a_checkpoint(path)
+    state = cast("State", content)
+    return {name.removeprefix(_PREFIX): value for name, value in state.items()}
+
+
+def build_with(state: State, create: Callable[[int], nn.Module]) -> tuple[nn.Module, int]:
+    """The model that ``create(class_count)`` makes, with ``state`` loaded, and its class count.
+
+    The class count is read from the last layer in ``state``. Raises ``BadWeights`` naming the
+    first parameter that does not fit.
+    """
+    last = _last_layer(create(1000))
+    if last not in state or not state[last].ndim:
+        raise BadWeights(
+            f"The weights file does not fit this model: it has no {last}.",
+            hint=f"It begins with {next(iter(state))}. Is it of another architecture?",
+        )
+    class_count = state[last].shape[0]
+    model = create(class_count)
+    _check_fit(state, model.state_dict())
+    model.load_state_dict(state)
+    return model, class_count
+
+
+def _last_layer(model: nn.Module) -> str:
+    """Name of the weight that makes the logits: the last linear or convolution layer."""
+    names = [
+        name for name, module in model.named_modules() if isinstance(module, nn.Linear | nn.Conv2d)
+    ]
+    return f"{names[-1]}.weight"
+
+
+def _check_fit(state: State, wanted: State) -> None:
+    for name, value in wanted.items():
+        if name not in state:
+            raise BadWeights(f"The weights file does not fit this model: it has no {name}.")
+        if state[name].shape != value.shape:
+            raise BadWeights(
+                f"The weights file does not fit this model: {name} has shape "
+                f"{tuple(state[name].shape)} where {tuple(value.shape)} is needed."
+            )
+    extra = next((name for name in state if name not in wanted), None)
+    if extra is not None:
+        raise BadWeights(
+            f"The weights file does not fit this model: it has {extra}, which the model has not."
+        )
+
+
+def _not_a_checkpoint(path: Path) -> BadWeights:
+    return BadWeights(
+        f"{path} is not a weights file.",
+        hint="Give a state dict saved with torch.save(model.state_dict(), …).",
+    )

@@ -1,0 +1,88 @@
+"""INT8 by NNCF's post-training quantisation, with the range estimator that suits the model.
+
+How the range of each activation is taken decides the accuracy. One that averages over pictures
+clips the unusual ones; one that takes the extremes wastes resolution on outliers. Which is better
+depends on the model and the pictures, so each is tried and judged on pictures that were not used.
+"""
+
+import contextlib
+import io
+import logging
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import nncf
+from nncf.quantization.advanced_parameters import AdvancedQuantizationParameters
+from nncf.quantization.range_estimator import RangeEstimatorParametersSet
+
+from millisight.build.agreement import Comparison, compare, run_all
+from millisight.build.calibrate import CalibrationSet, Pixels
+from millisight.build.export import ov
+from millisight.build.steps import Bar, Step
+from millisight.engine import Logits, OpenVINOEngine
+from millisight.runtime import Graph
+
+ESTIMATORS = {
+    "minmax": RangeEstimatorParametersSet.MINMAX,
+    "histogram": RangeEstimatorParametersSet.HISTOGRAM,
+    "nncf_default": None,
+}
+"""Range estimators for activations that are tried, by the name the manifest gives them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Quantized:
+    """The INT8 graph that stays closest to the float32 one."""
+
+    graph: Graph
+    estimator: str
+    comparison: Comparison
+
+
+def quantize(graph: Graph, pictures: CalibrationSet, reference: Logits, step: Step) -> Quantized:
+    """The best of the INT8 versions of ``graph``.
+
+    ``reference`` holds the float32 logits of ``pictures.check``.
+    """
+    candidates = []
+    for estimator in ESTIMATORS:
+        with step(f"Quantising, ranges by {estimator}", total=len(pictures.samples)) as bar:
+            candidate = _quantize(graph, estimator, pictures.samples, bar)
+            comparison = compare(reference, _run(candidate, pictures.check))
+        candidates.append(Quantized(candidate, estimator, comparison))
+    return min(candidates, key=lambda one: one.comparison.divergence)
+
+
+def _quantize(graph: Graph, estimator: str, samples: list[Pixels], bar: Bar) -> Graph:
+    def feed(pixels: Pixels) -> Pixels:
+        bar.advance(1)
+        return pixels[None]
+
+    # NNCF draws bars of its own on standard output, which belongs to the command.
+    with contextlib.redirect_stdout(io.StringIO()):
+        logging.getLogger("nncf").setLevel(logging.ERROR)
+        return nncf.quantize(
+            graph,
+            nncf.Dataset(samples, feed),
+            subset_size=len(samples),
+            preset=_preset(graph),
+            advanced_parameters=AdvancedQuantizationParameters(
+                activations_range_estimator_params=ESTIMATORS[estimator]
+            ),
+        )
+
+
+def _run(graph: Graph, pictures: list[Pixels]) -> Logits:
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "candidate.xml"
+        ov.save_model(graph, file, compress_to_fp16=False)
+        return run_all(OpenVINOEngine(file, precision="int8"), pictures)
+
+
+def _preset(graph: Graph) -> nncf.QuantizationPreset:
+    """Symmetric activations, as NNCF advises where ReLU makes them all positive; asymmetric ones
+    where an activation function has a negative side."""
+    kinds = {operation.get_type_name() for operation in graph.get_ops()}
+    signed = kinds & {"HSwish", "Swish", "Gelu", "Elu", "Mish", "PRelu"}
+    return nncf.QuantizationPreset.MIXED if signed else nncf.QuantizationPreset.PERFORMANCE

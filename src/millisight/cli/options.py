@@ -1,0 +1,33 @@
+"""Command-line options made from the table of settings, so that each stands in one place."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+from millisight.settings import ENV_PREFIX, Settings
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def setting_options(*names: str) -> Callable[[Function], Function]:
+    """A decorator that adds one option a setting; what is not given arrives as ``None``.
+
+    Values are passed on as text and checked with all other sources by ``load_settings``.
+    """
+
+    def decorate(function: Function) -> Function:
+        for name in reversed(names):
+            field = Settings.model_fields[name]
+            default = "a folder of the user's" if field.default_factory else field.default
+            shown = "" if default == "" else f" [default: {default}]"
+            option = click.option(
+                f"--{name.replace('_', '-')}",
+                name,
+                metavar=name.rsplit("_", 1)[-1].upper(),
+                help=f"{field.description}{shown} [env: {ENV_PREFIX}{name.upper()}]",
+            )
+            function = option(function)
+        return function
+
+    return decorate

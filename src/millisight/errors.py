@@ -1,0 +1,173 @@
+"""Everything that can go wrong, as one tree.
+
+MillisightError
+├── BadRequest
+│   └── BadParameter
+├── ImageError
+│   ├── UnsupportedFormat
+│   ├── BadImage
+│   └── ImageTooLarge
+├── UploadTooLarge
+├── ModelNotFound
+├── BundleError
+├── SettingsError
+├── NotReady
+├── Overloaded
+├── DeadlineExceeded
+├── DataError
+└── BuildError
+    ├── BuildUnavailable
+    ├── WeightsUnavailable
+    ├── BadWeights
+    └── AccuracyLoss
+
+Each class has one HTTP status and one stable ``code``; the app turns them into responses and the
+command line into exit codes (``millisight.cli.exit_codes``). Errors of other libraries are
+translated where they arise, with ``raise … from error``.
+"""
+
+from typing import ClassVar
+
+
+class MillisightError(Exception):
+    """Base of every error this package raises on purpose.
+
+    ``message`` is a plain sentence for the user; ``hint`` says what to do next and may be empty.
+    """
+
+    status: ClassVar[int] = 500
+    code: ClassVar[str] = "internal"
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class BadRequest(MillisightError):
+    """The request is not shaped as the API asks."""
+
+    status = 400
+    code = "bad_request"
+
+
+class BadParameter(BadRequest):
+    """A parameter has a value outside what is allowed."""
+
+    status = 422
+    code = "bad_parameter"
+
+
+class ImageError(MillisightError):
+    """The bytes cannot be turned into pixels."""
+
+    status = 422
+    code = "image_error"
+
+
+class UnsupportedFormat(ImageError):
+    """The bytes are not a picture in a format on the allow-list."""
+
+    status = 415
+    code = "unsupported_format"
+
+
+class BadImage(ImageError):
+    """The bytes begin like a picture but are damaged or empty."""
+
+    status = 422
+    code = "bad_image"
+
+
+class ImageTooLarge(ImageError):
+    """The picture has more pixels than the limit."""
+
+    status = 413
+    code = "image_too_large"
+
+
+class UploadTooLarge(MillisightError):
+    """The request body has more bytes than the limit."""
+
+    status = 413
+    code = "upload_too_large"
+
+
+class ModelNotFound(MillisightError):
+    """No bundle has this name or path."""
+
+    status = 404
+    code = "model_not_found"
+
+
+class BundleError(MillisightError):
+    """A bundle is incomplete, damaged or of another format version."""
+
+    status = 500
+    code = "bad_bundle"
+
+
+class SettingsError(MillisightError):
+    """A setting is unknown or has a value outside what is allowed."""
+
+    status = 500
+    code = "bad_settings"
+
+
+class NotReady(MillisightError):
+    """The server is starting or shutting down."""
+
+    status = 503
+    code = "not_ready"
+
+
+class Overloaded(MillisightError):
+    """The queue is full; try again later."""
+
+    status = 429
+    code = "overloaded"
+
+
+class DeadlineExceeded(MillisightError):
+    """The answer would come later than the request allows."""
+
+    status = 504
+    code = "deadline_exceeded"
+
+
+class DataError(MillisightError):
+    """A folder of pictures or a labels file is not what the command needs."""
+
+    status = 422
+    code = "bad_data"
+
+
+class BuildError(MillisightError):
+    """A bundle could not be built."""
+
+    status = 500
+    code = "build_failed"
+
+
+class BuildUnavailable(BuildError):
+    """This environment lacks the packages that building needs."""
+
+    code = "build_unavailable"
+
+
+class WeightsUnavailable(BuildError):
+    """The weights could not be downloaded, or did not arrive intact."""
+
+    code = "weights_unavailable"
+
+
+class BadWeights(BuildError):
+    """The weights file does not fit the model."""
+
+    code = "bad_weights"
+
+
+class AccuracyLoss(BuildError):
+    """The quantised model lost more accuracy than allowed."""
+
+    code = "accuracy_loss"

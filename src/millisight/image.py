@@ -1,0 +1,239 @@
+"""Bytes to network input, safely: ``decode(data, preprocess, limits) -> Decoded``.
+
+The geometry is torchvision's reference: shorter side to ``resize``, centre ``crop`` taken. Crop
+and resize happen in one call on the part of the picture that is needed, and JPEGs much larger
+than that are decoded at a fraction of their size, so a phone's 12 megapixels cost little.
+"""
+
+from dataclasses import dataclass
+from io import BytesIO
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import ExifTags, Image, ImageCms, UnidentifiedImageError
+from PIL.JpegImagePlugin import JpegImageFile
+from PIL.TiffImagePlugin import TILELENGTH, TILEWIDTH, TiffImageFile
+
+from millisight.errors import BadImage, ImageError, ImageTooLarge
+from millisight.formats import FORMATS, check_scans, refusal
+from millisight.frames import MAX_COUNTED, count_frames
+from millisight.geometry import SWAPS_AXES, UPRIGHT, clip, crop_box, draft_scale, stored_box
+from millisight.manifest import Preprocess
+
+DRAFT_FACTOR = 2
+"""A JPEG is decoded at the smallest of 1/1, 1/2, 1/4, 1/8 that keeps this many times the pixels
+that the resize needs along each side."""
+
+_RESAMPLING = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What is refused before any pixel is decoded."""
+
+    max_pixels: int = 50_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """A picture as the network takes it."""
+
+    pixels: NDArray[np.uint8]
+    """Shape ``(crop, crop, 3)``, RGB."""
+    warnings: tuple[str, ...]
+    """What was changed or left out on the way, such as ``exif_rotated``."""
+
+
+def decode(data: bytes, preprocess: Preprocess, limits: Limits) -> Decoded:
+    """Network input from the bytes of a picture file.
+
+    Raises ``UnsupportedFormat``, ``ImageTooLarge`` or ``BadImage``; no bytes raise anything else.
+    """
+    if not data:
+        raise BadImage("The picture is empty: it has no bytes.")
+    try:
+        with Image.open(BytesIO(data), formats=FORMATS) as image:
+            _check_structure(image, data, limits)
+            frames = count_frames(image, data)
+            return _prepare(image, preprocess, limits, frames=frames)
+    except ImageError:
+        raise
+    except UnidentifiedImageError as error:
+        raise refusal(data) from error
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise _too_large("The picture has far too many pixels", limits) from error
+    # Pillow's decoders raise many kinds of errors on damaged files: this is the border.
+    except Exception as error:
+        raise _unreadable(error) from error
+
+
+def from_array(
+    array: NDArray[np.uint8] | NDArray[np.uint16], preprocess: Preprocess, limits: Limits
+) -> Decoded:
+    """Network input from pixels: uint8 ``(h, w[, 3 or 4])`` or uint16 ``(h, w)``.
+
+    Raises ``BadImage`` for any other shape or dtype.
+    """
+    channels = array.shape[2:] if array.ndim == 3 else ()
+    plain = array.dtype == np.uint8 and (array.ndim == 2 or channels in ((3,), (4,)))
+    if not (plain or (array.dtype == np.uint16 and array.ndim == 2)) or not array.size:
+        raise BadImage(
+            f"An array of shape {array.shape} and type {array.dtype} is not a picture.",
+            hint="Give uint8 of shape (h, w), (h, w, 3) or (h, w, 4), or uint16 of shape (h, w).",
+        )
+    return _prepare(Image.fromarray(array), preprocess, limits)
+
+
+def from_pillow(image: Image.Image, preprocess: Preprocess, limits: Limits) -> Decoded:
+    """Network input from a Pillow image, which is left as it is.
+
+    Raises ``ImageTooLarge`` or ``BadImage``.
+    """
+    _check_size(image.size, limits)
+    try:
+        return _prepare(image.copy(), preprocess, limits)
+    except ImageError:
+        raise
+    # An image that was opened is decoded only here, so this is the same border as in ``decode``.
+    except Exception as error:
+        raise _unreadable(error) from error
+
+
+def _prepare(
+    image: Image.Image, preprocess: Preprocess, limits: Limits, *, frames: int = 1
+) -> Decoded:
+    _check_size(image.size, limits)
+    warnings = []
+    if frames > 1:
+        count = str(frames) if frames <= MAX_COUNTED else f"over_{MAX_COUNTED}"
+        warnings.append(f"first_of_{count}_frames")
+    # Pillow turns a TIFF upright while loading, and gives its upright size even before.
+    turned_by_pillow = image.format == "TIFF" and _orientation(image) != 1
+    width, height = image.size
+    image.draft(None, (preprocess.resize * DRAFT_FACTOR,) * 2)
+    image.load()
+    orientation = _orientation(image)
+    if turned_by_pillow or orientation != 1:
+        warnings.append("exif_rotated")
+    upright = (height, width) if orientation in SWAPS_AXES else (width, height)
+    box = stored_box(crop_box(upright, preprocess), upright, orientation)
+    # A reduced decode rounds its size up; the picture itself covers exactly 1/scale of it.
+    scale = draft_scale(width, image.size[0])
+    rgb, more_warnings = _to_rgb(image)
+    resized = rgb.resize(
+        (preprocess.crop, preprocess.crop),
+        _RESAMPLING[preprocess.interpolation],
+        box=clip((box[0] / scale, box[1] / scale, box[2] / scale, box[3] / scale), rgb.size),
+    )
+    if orientation != 1:
+        resized = resized.transpose(UPRIGHT[orientation])
+    pixels = np.asarray(resized if resized.mode == "RGB" else resized.convert("RGB"))
+    return Decoded(pixels, (*warnings, *more_warnings))
+
+
+def _orientation(image: Image.Image) -> int:
+    """EXIF orientation 1…8; a broken or absurd one counts as upright."""
+    try:
+        value = image.getexif().get(ExifTags.Base.Orientation, 1)
+    # A damaged EXIF block is no reason to refuse the picture, and it fails in many ways.
+    except Exception:  # noqa: BLE001
+        return 1
+    return value if value in UPRIGHT else 1
+
+
+def _to_rgb(image: Image.Image) -> tuple[Image.Image, list[str]]:
+    """The picture as ``RGB`` or ``L`` and what that changed.
+
+    Grey stays ``L`` so that one channel is resized and not three equal ones.
+    """
+    if image.mode.startswith("I;16"):
+        return _high_bytes(image), ["16bit_scaled"]
+    if image.mode in ("I", "F"):
+        return _from_32bit_grey(image)
+    if image.has_transparency_data:
+        return _on_white(image)
+    if image.mode in ("RGB", "L"):
+        return image, []
+    if image.mode == "CMYK":
+        return _from_cmyk(image), ["cmyk_converted"]
+    return image.convert("RGB"), []
+
+
+def _on_white(image: Image.Image) -> tuple[Image.Image, list[str]]:
+    """Transparent parts shown on white, as a shop page would."""
+    layered = image.convert("RGBA")
+    if layered.getchannel("A").getextrema() == (255, 255):
+        return layered.convert("RGB"), []
+    white = Image.new("RGBA", layered.size, "white")
+    return Image.alpha_composite(white, layered).convert("RGB"), ["alpha_on_white"]
+
+
+def _from_cmyk(image: Image.Image) -> Image.Image:
+    """Through the embedded profile where there is a usable one, else by Pillow's formula."""
+    profile = image.info.get("icc_profile")
+    if profile:
+        try:
+            converted = ImageCms.profileToProfile(
+                image,
+                ImageCms.ImageCmsProfile(BytesIO(profile)),
+                ImageCms.createProfile("sRGB"),
+                outputMode="RGB",
+            )
+        except (ImageCms.PyCMSError, OSError):
+            converted = None
+        if converted is not None:
+            return converted
+    return image.convert("RGB")
+
+
+def _high_bytes(image: Image.Image) -> Image.Image:
+    """16-bit grey to 8 bits. Pillow's own ``convert`` clips instead, which turns it white."""
+    return Image.fromarray((np.asarray(image).astype(np.uint32) >> 8).astype(np.uint8))
+
+
+def _from_32bit_grey(image: Image.Image) -> tuple[Image.Image, list[str]]:
+    """Integers that fit in 16 bits are taken as 16-bit grey. Any other range is stated by no
+    format, so the picture's own least and greatest value become 0 and 255."""
+    values = np.asarray(image, dtype=np.float64)
+    finite = values[np.isfinite(values)]
+    least, greatest = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
+    values = np.nan_to_num(values, nan=least, posinf=greatest, neginf=least)
+    if image.mode == "I" and least >= 0 and 255 < greatest <= 65535:
+        return _high_bytes(image), ["16bit_scaled"]
+    spread = (greatest - least) or 1.0
+    stretched = np.rint((values - least) / spread * 255).astype(np.uint8)
+    return Image.fromarray(stretched), ["32bit_stretched"]
+
+
+def _check_structure(image: Image.Image, data: bytes, limits: Limits) -> None:
+    """What the headers promise, before any pixel is decoded."""
+    _check_size(image.size, limits)
+    if isinstance(image, JpegImageFile):
+        check_scans(data)
+    if isinstance(image, TiffImageFile):
+        # A tile is decoded whole, however little of it the picture shows.
+        tags = image.tag_v2
+        _check_size((tags.get(TILEWIDTH, 1), tags.get(TILELENGTH, 1)), limits)
+
+
+def _check_size(size: tuple[int, int], limits: Limits) -> None:
+    width, height = size
+    if width < 1 or height < 1:
+        raise BadImage(f"The picture has no pixels: it is {width} × {height}.")
+    if width * height > limits.max_pixels:
+        raise _too_large(f"The picture has {width} × {height} pixels", limits)
+
+
+def _too_large(what: str, limits: Limits) -> ImageTooLarge:
+    return ImageTooLarge(
+        f"{what}; the limit is {limits.max_pixels / 1e6:g} megapixels.",
+        hint="Scale it down before sending it.",
+    )
+
+
+def _unreadable(error: Exception) -> BadImage:
+    reason = str(error).strip().rstrip(".") or type(error).__name__
+    return BadImage(
+        f"The picture cannot be read: {reason}.",
+        hint="Is the file complete? Open it in a viewer and export it again as JPEG or PNG.",
+    )

@@ -1,0 +1,57 @@
+"""Logits to labelled predictions: softmax and top-k. Pure functions."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from millisight.errors import BadParameter
+
+MAX_TOP_K = 100
+"""The most predictions one answer may carry."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """One class and how sure the network is of it."""
+
+    label: str
+    confidence: float
+    """Softmax over all classes, 0…1."""
+    index: int
+    """Position of the class in the bundle's label list."""
+
+
+def softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Probabilities along the last axis, same shape as ``logits``; computed in float64.
+
+    The maximum is subtracted first, which leaves the result unchanged and keeps ``exp`` finite.
+    """
+    shifted = logits.astype(np.float64) - logits.max(axis=-1, keepdims=True)
+    exponentials = np.exp(shifted)
+    result: NDArray[np.float64] = exponentials / exponentials.sum(axis=-1, keepdims=True)
+    return result
+
+
+def top_indices(logits: NDArray[np.float32], k: int) -> NDArray[np.intp]:
+    """Indices of the ``k`` largest values along the last axis, best first.
+
+    Equal values keep the order of the classes, so an answer never depends on the sorting method.
+    """
+    return np.argsort(-logits, axis=-1, kind="stable")[..., :k]
+
+
+def top_k(logits: NDArray[np.float32], labels: Sequence[str], k: int) -> list[Prediction]:
+    """The ``k`` most confident classes of one picture, best first.
+
+    ``logits`` has shape ``(classes,)``. Fewer than ``k`` are returned where there are fewer
+    classes. Raises ``BadParameter`` unless ``1 <= k <= MAX_TOP_K``.
+    """
+    if not 1 <= k <= MAX_TOP_K:
+        raise BadParameter(f"top_k must be between 1 and {MAX_TOP_K}, not {k}.")
+    probabilities = softmax(logits)
+    return [
+        Prediction(label=labels[index], confidence=float(probabilities[index]), index=int(index))
+        for index in top_indices(logits, k)
+    ]

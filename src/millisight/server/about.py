@@ -1,0 +1,88 @@
+"""The page, the health checks and what there is to know about the model."""
+
+from pathlib import Path
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import FileResponse
+from pydantic import BaseModel
+
+from millisight.errors import NotReady
+from millisight.server.problems import Problem
+from millisight.server.service import Service
+
+STATIC = Path(__file__).parent / "static"
+
+# Everything the page uses comes from this server; blob: is the picture the user has chosen.
+_PAGE_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
+    "img-src 'self' blob:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-cache",
+}
+
+router = APIRouter()
+
+
+class Live(BaseModel):
+    """The process answers and its dispatcher runs."""
+
+    live: bool = True
+
+
+class Ready(BaseModel):
+    """The model is warmed up and takes pictures."""
+
+    ready: bool = True
+
+
+class ModelBody(BaseModel):
+    """The bundle's manifest, its labels in the order of the logits, and what the page must know."""
+
+    manifest: dict[str, Any]
+    digest: str
+    labels: list[str]
+    description: str
+    max_upload_mb: float
+
+
+@router.get("/", include_in_schema=False)
+async def page() -> FileResponse:
+    """The page."""
+    return FileResponse(STATIC / "index.html", headers=_PAGE_HEADERS)
+
+
+@router.get("/health/live", responses={503: {"model": Problem}}, summary="Is the process alive?")
+async def live(request: Request) -> Live:
+    """503 means: restart it."""
+    if not _service(request).alive:
+        raise NotReady("The dispatcher has died.", hint="Restart the server.")
+    return Live()
+
+
+@router.get("/health/ready", responses={503: {"model": Problem}}, summary="Can it answer?")
+async def ready(request: Request) -> Ready:
+    """503 means: send no pictures now."""
+    _service(request).ready()
+    return Ready()
+
+
+@router.get("/model", summary="What answers here")
+async def model(request: Request) -> ModelBody:
+    """Manifest and labels of the bundle."""
+    service = _service(request)
+    manifest = service.bundle.manifest
+    return ModelBody(
+        manifest=manifest.model_dump(mode="json"),
+        digest=manifest.digest(),
+        labels=list(service.bundle.labels),
+        description=manifest.describe(),
+        max_upload_mb=service.settings.max_upload_mb,
+    )
+
+
+def _service(request: Request) -> Service:
+    service: Service = request.app.state.service
+    return service

@@ -1,0 +1,55 @@
+"""The app factory: routes, middleware, error handlers and lifespan put together."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+from fastapi.staticfiles import StaticFiles
+from fastapi_offline import FastAPIOffline
+
+from millisight.bundle import Bundle
+from millisight.engine import Engine
+from millisight.server import about, predict
+from millisight.server.about import STATIC
+from millisight.server.boundary import Boundary
+from millisight.server.problems import add_error_handlers
+from millisight.server.service import Service
+from millisight.settings import Settings
+
+DESCRIPTION = "Send a picture, get its most likely classes. Everything happens on this machine."
+
+
+def create_app(
+    bundle: Bundle,
+    settings: Settings,
+    *,
+    engine: Engine | None = None,
+    on_ready: Callable[[], None] = lambda: None,
+    on_failure: Callable[[], None] = lambda: None,
+) -> FastAPI:
+    """An ASGI app that serves ``bundle``.
+
+    The model is loaded when the server starts the app, not here; then ``on_ready`` is called, or
+    ``on_failure`` if that fails. ``engine`` replaces OpenVINO in tests.
+    """
+    service = Service(bundle, settings, engine=engine)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        starting = asyncio.create_task(service.start(on_ready, on_failure))
+        yield
+        await starting
+        await service.stop()
+
+    # The documentation pages come from the package, not from a content network: no network needed.
+    app = FastAPIOffline(
+        title="millisight", description=DESCRIPTION, lifespan=lifespan, redirect_slashes=False
+    )
+    app.state.service = service
+    app.include_router(predict.router)
+    app.include_router(about.router)
+    app.mount("/static", StaticFiles(directory=STATIC), name="static")
+    add_error_handlers(app)
+    app.add_middleware(Boundary)
+    return app

@@ -1,0 +1,64 @@
+"""The outermost layer of the app: every request has an id, and every answer is made here or within.
+
+An exception that nobody foresaw answers its own request with 500 and an id; its traceback stands
+under that id in the log and nowhere else.
+"""
+
+import logging
+import re
+import uuid
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect, Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from millisight.errors import MillisightError
+from millisight.server.problems import problem
+
+logger = logging.getLogger(__name__)
+
+HEADER = "X-Request-ID"
+
+# Nothing that could forge a log line or a header.
+_HARMLESS = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+
+
+class Boundary:
+    """ASGI middleware: the id is the caller's own where it is harmless, else a new one; it is in
+    ``request.state.request_id`` and in the answer's header."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        given = Headers(scope=scope).get(HEADER, "")
+        request_id = given if _HARMLESS.fullmatch(given) else uuid.uuid4().hex
+        scope.setdefault("state", {})["request_id"] = request_id
+        started = False
+
+        async def send_with_id(message: Message) -> None:
+            nonlocal started
+            if message["type"] == "http.response.start":
+                started = True
+                MutableHeaders(scope=message)[HEADER] = request_id
+            await send(message)
+
+        try:
+            await self.app(scope, receive, send_with_id)
+        except ClientDisconnect:
+            logger.debug("Request %s: the client went away", request_id)
+        except Exception:
+            logger.exception("Request %s failed", request_id)
+            if started:
+                raise  # Half an answer is out: only closing the connection tells the client.
+            response = problem(
+                Request(scope),
+                MillisightError.status,
+                MillisightError.code,
+                "Something went wrong inside the server.",
+                hint="The server's log has the details under this request id.",
+            )
+            await response(scope, receive, send_with_id)

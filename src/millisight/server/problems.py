@@ -1,0 +1,76 @@
+"""Errors as responses: one JSON shape on every route.
+
+``{"error": "<sentence>", "code": "bad_image", "hint": "…", "request_id": "…"}``
+"""
+
+from http import HTTPStatus
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel
+from starlette.exceptions import HTTPException
+
+from millisight.errors import BadParameter, MillisightError, Overloaded
+
+RETRY_AFTER_SECONDS = 1
+
+
+class Problem(BaseModel):
+    """The body of every answer that is not a success."""
+
+    error: str
+    code: str
+    hint: str
+    request_id: str
+
+
+def add_error_handlers(app: FastAPI) -> None:
+    """Make every foreseen error of ``app`` answer with a ``Problem``."""
+    app.add_exception_handler(MillisightError, _on_known)
+    app.add_exception_handler(RequestValidationError, _on_invalid)
+    app.add_exception_handler(HTTPException, _on_http)
+
+
+def problem(
+    request: Request,
+    status: int,
+    code: str,
+    error: str,
+    *,
+    hint: str = "",
+    headers: dict[str, str] | None = None,
+) -> JSONResponse:
+    """A response in the one shape."""
+    body = Problem(error=error, code=code, hint=hint, request_id=request.state.request_id)
+    return JSONResponse(body.model_dump(), status_code=status, headers=headers)
+
+
+def _on_known(request: Request, error: Exception) -> JSONResponse:
+    if not isinstance(error, MillisightError):
+        raise error
+    headers = {"Retry-After": str(RETRY_AFTER_SECONDS)} if isinstance(error, Overloaded) else None
+    return problem(
+        request, error.status, error.code, error.message, hint=error.hint, headers=headers
+    )
+
+
+def _on_invalid(request: Request, error: Exception) -> JSONResponse:
+    if not isinstance(error, RequestValidationError):
+        raise error
+    first = error.errors()[0]
+    name = first["loc"][-1]
+    sentence = f"Parameter {name} cannot be {first['input']!r}: {first['msg']}."
+    return problem(request, BadParameter.status, BadParameter.code, sentence)
+
+
+def _on_http(request: Request, error: Exception) -> JSONResponse:
+    if not isinstance(error, HTTPException):
+        raise error
+    status = HTTPStatus(error.status_code)
+    code = status.phrase.lower().replace(" ", "_")
+    sentence = f"{request.method} {request.url.path}: {status.phrase.lower()}."
+    headers = dict(error.headers or {})
+    return problem(
+        request, status, code, sentence, hint="See /docs for what there is.", headers=headers
+    )

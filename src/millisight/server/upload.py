@@ -1,0 +1,80 @@
+"""The bytes of the picture out of a request: a multipart field, or the body itself."""
+
+from collections.abc import AsyncGenerator
+
+from fastapi import Request
+from starlette.datastructures import UploadFile
+from starlette.formparsers import MultiPartException, MultiPartParser
+
+from millisight.errors import BadRequest, UploadTooLarge
+
+FIELD = "file"
+
+_MULTIPART_OVERHEAD = 10_000
+"""Bytes that boundaries and part headers may add to a picture of the largest size."""
+
+
+class _InMemoryParser(MultiPartParser):
+    """Keeps files in memory: they are bounded, and the disk may be read-only."""
+
+    spool_max_size = 0  # tempfile's word for "never write to disk"
+
+
+async def read_picture(request: Request, *, max_bytes: int) -> bytes:
+    """The picture in ``request``, at most ``max_bytes`` long.
+
+    Raises ``UploadTooLarge`` as soon as more than that is announced or has arrived, and
+    ``BadRequest`` for an empty body, a missing field or broken multipart.
+    """
+    if request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
+        picture = await _read_field(request, max_bytes)
+    else:
+        chunks = [chunk async for chunk in _limited(request, max_bytes, max_bytes)]
+        picture = b"".join(chunks)
+    if not picture:
+        raise BadRequest(
+            "The request has no picture: its body is empty.",
+            hint=f"Send the picture as the body, or as multipart field {FIELD!r}.",
+        )
+    return picture
+
+
+async def _read_field(request: Request, max_bytes: int) -> bytes:
+    stream = _limited(request, max_bytes + _MULTIPART_OVERHEAD, max_bytes)
+    try:
+        form = await _InMemoryParser(request.headers, stream, max_files=1, max_fields=16).parse()
+    except (MultiPartException, KeyError, ValueError) as error:
+        raise BadRequest(f"The multipart body cannot be read: {error}.") from error
+    try:
+        file = form.get(FIELD)
+        if not isinstance(file, UploadFile):
+            raise BadRequest(
+                f"The form has no file in field {FIELD!r}.",
+                hint=f"With curl: -F {FIELD}=@photo.jpg",
+            )
+        picture = await file.read()
+    finally:
+        await form.close()
+    if len(picture) > max_bytes:
+        raise _too_large(max_bytes)
+    return picture
+
+
+async def _limited(request: Request, stop_at: int, max_bytes: int) -> AsyncGenerator[bytes, None]:
+    """The body as it arrives, up to ``stop_at`` bytes; ``max_bytes`` is what the error names."""
+    announced = request.headers.get("content-length", "")
+    if announced.isdecimal() and int(announced) > stop_at:
+        raise _too_large(max_bytes)
+    arrived = 0
+    async for chunk in request.stream():
+        arrived += len(chunk)
+        if arrived > stop_at:
+            raise _too_large(max_bytes)
+        yield chunk
+
+
+def _too_large(max_bytes: int) -> UploadTooLarge:
+    return UploadTooLarge(
+        f"The upload is larger than {max_bytes / 1e6:g} MB.",
+        hint="Send a smaller picture; the network looks at a few hundred pixels a side anyway.",
+    )

@@ -1,0 +1,64 @@
+"""Small real weights, and the building command, for tests that need torch."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from torchvision import models
+
+SHARED = Path(__file__).parents[3] / "shared" / "data"
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """An empty store."""
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def millisight(home: Path) -> Run:
+    """Runs the real command with ``home`` as its store and torch's cache beside it."""
+
+    def run(*arguments: object, **environ: str) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            [sys.executable, "-m", "millisight", *map(str, arguments)],
+            env=os.environ
+            | {"MILLISIGHT_HOME": str(home), "TORCH_HOME": str(home.parent / "torch")}
+            | environ,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def weights_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """A file with seeded random weights of a torchvision model."""
+    folder = tmp_path_factory.mktemp("weights")
+
+    def make(model: str, classes: int = 1000) -> Path:
+        file = folder / f"{model}-{classes}.pth"
+        if not file.exists():
+            torch.manual_seed(1)
+            torch.save(
+                models.get_model(model, weights=None, num_classes=classes).state_dict(), file
+            )
+        return file
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Real photographs that are not part of the project."""
+    if not SHARED.is_dir():
+        pytest.skip("needs the photographs in ../shared/data")
+    return SHARED

@@ -1,0 +1,154 @@
+"""Picture files no camera writes, put together by hand."""
+
+import struct
+import zlib
+from collections.abc import Sequence
+
+_GIF_HEADER = "<6sHHBBB6s"
+_GIF_PIXEL = b"\x02\x02\x44\x01\x00"
+
+
+def png(width: int, height: int) -> bytes:
+    """The header of a 1-bit PNG, and next to no pixels."""
+    header = struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0)
+    pixels = zlib.compress(bytes(100))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        for kind, data in ((b"IHDR", header), (b"IDAT", pixels), (b"IEND", b""))
+    )
+
+
+def gif_header(width: int = 1, height: int = 1) -> bytes:
+    """Screen and a palette of black and white."""
+    palette = b"\0\0\0\xff\xff\xff"
+    return struct.pack(_GIF_HEADER, b"GIF89a", width, height, 0x80, 0, 0, palette)
+
+
+def gif_frame(width: int = 1, height: int = 1, *, local_palette: bool = False) -> bytes:
+    """A frame that holds one pixel, whatever its size."""
+    flags, palette = (0x80, bytes(6)) if local_palette else (0, b"")
+    return b"," + struct.pack("<HHHHB", 0, 0, width, height, flags) + palette + _GIF_PIXEL
+
+
+def gif(width: int, height: int) -> bytes:
+    """A GIF of one frame as large as its screen."""
+    return gif_header(width, height) + gif_frame(width, height) + b";"
+
+
+def webp(width: int, height: int) -> bytes:
+    """The header of a lossless WebP, and no pixels."""
+    chunk = b"\x2f" + struct.pack("<I", (width - 1) | (height - 1) << 14) + b"\0"
+    body = b"WEBPVP8L" + struct.pack("<I", len(chunk)) + chunk
+    return b"RIFF" + struct.pack("<I", len(body)) + body
+
+
+def bmp(width: int, height: int) -> bytes:
+    """The headers of a 24-bit BMP, and no pixels."""
+    return struct.pack("<2sIIIIiiHHIIiiII", b"BM", 54, 0, 54, 40, width, height, 1, 24, *[0] * 6)
+
+
+def jpeg_of_size(jpeg: bytes, width: int, height: int) -> bytes:
+    """A baseline JPEG that says it is of another size."""
+    at = jpeg.index(b"\xff\xc0") + 5
+    return jpeg[:at] + struct.pack(">HH", height, width) + jpeg[at + 4 :]
+
+
+def with_exif(jpeg: bytes, block: bytes) -> bytes:
+    """The JPEG with ``block`` as its EXIF data."""
+    payload = b"Exif\0\0" + block
+    return jpeg[:2] + b"\xff\xe1" + struct.pack(">H", len(payload) + 2) + payload + jpeg[2:]
+
+
+def exif_orientation(value: int, kind: int = 3) -> bytes:
+    """An EXIF block with an orientation alone; ``kind`` 3 is what the standard asks for."""
+    return b"II*\0" + struct.pack("<IHHHLLL", 8, 1, 274, kind, 1, value, 0)
+
+
+def tiff(
+    width: int,
+    height: int,
+    pixels: bytes = b"\x80",
+    *,
+    bits: int = 8,
+    sample_format: int = 1,
+    order: str = "<",
+    tags: Sequence[tuple[int, int]] = (),
+) -> bytes:
+    """A TIFF of one grey channel in one strip; ``tags`` are added to it."""
+    entries = [
+        (256, width),
+        (257, height),
+        (258, bits),
+        (259, 1),
+        (262, 1),
+        (273, 8),
+        (277, 1),
+        (278, height),
+        (279, len(pixels)),
+        *tags,
+        (339, sample_format),
+    ]
+    head = struct.pack(order + "HL", 42, 8 + len(pixels))
+    directory = struct.pack(order + "H", len(entries)) + b"".join(
+        struct.pack(order + "HHLL", tag, 4, 1, value) for tag, value in entries
+    )
+    return {"<": b"II", ">": b"MM"}[order] + head + pixels + directory + bytes(4)
+
+
+def tiff_of_one_tile(side: int) -> bytes:
+    """A picture of 1 × 1 pixel in a tile of ``side`` × ``side``."""
+    tile = zlib.compress(bytes(side * side), 9)
+    entries = [
+        *((256, 1), (257, 1), (258, 8), (259, 8), (262, 1), (277, 1)),
+        *((322, side), (323, side), (324, 8), (325, len(tile))),
+    ]
+    directory = struct.pack("<H", len(entries)) + b"".join(
+        struct.pack("<HHLL", tag, 4, 1, value) for tag, value in entries
+    )
+    return b"II*\0" + struct.pack("<L", 8 + len(tile)) + tile + directory + bytes(4)
+
+
+def overlapping_tiff(directories: int, entries: int) -> bytes:
+    """A chain of directories that share their entries, so a small file has very many to read."""
+    needed = ((256, 1), (257, 1), (258, 8), (259, 1), (262, 1), (273, 8), (277, 1), (278, 1))
+    # The last two bytes of each entry are also the number of entries of a later directory.
+    filler = struct.pack("<HHLHH", 0xFFFF, 99, 1, 0, entries)
+    table = filler * directories
+    for tag, value in (*needed, (279, 1)):
+        table += struct.pack("<HHLHH", tag, 3, 1, value, entries)
+    table += filler * (directories + entries - len(table) // 12)
+    body = bytearray(struct.pack("<H", entries) + table + bytes(16))
+    for index in range(directories - 1):
+        struct.pack_into("<L", body, 12 * index + 2 + 12 * entries, 16 + 12 * (index + 1))
+    struct.pack_into("<L", body, 12 * (directories - 1) + 2 + 12 * entries, 0)
+    return b"II*\0" + struct.pack("<L", 16) + b"\x80" * 8 + bytes(body)
+
+
+def heic(brand: bytes = b"heic") -> bytes:
+    """The first box of an iPhone photograph."""
+    return struct.pack(">I", 24) + b"ftyp" + brand + b"\0\0\0\0mif1heic" + bytes(100)
+
+
+def cmyk_profile(lab: tuple[int, int, int]) -> bytes:
+    """An ICC profile of a press that prints every mixture of inks as the one colour ``lab``.
+
+    The three numbers are encoded as in an 8-bit table: lightness × 2.55, a + 128, b + 128.
+    """
+    identity = struct.pack(">9i", *(0x10000 if i in (0, 4, 8) else 0 for i in range(9)))
+    ramp = bytes(range(256))
+    table = b"mft1\0\0\0\0" + bytes([4, 3, 2, 0]) + identity + ramp * 4 + bytes(lab) * 16 + ramp * 3
+    texts = {b"desc": b"desc" + bytes(86), b"cprt": b"text\0\0\0\0none\0"}
+    white = b"XYZ \0\0\0\0" + struct.pack(">3i", 0xF6D6, 0x10000, 0xD32D)
+    tags = {**texts, b"wtpt": white, b"A2B0": table}
+    index, content = struct.pack(">I", len(tags)), b""
+    start = 128 + 4 + 12 * len(tags)
+    for name, data in tags.items():
+        index += name + struct.pack(">II", start + len(content), len(data))
+        content += data + bytes(-len(data) % 4)
+    header = bytearray(128)
+    header[0:4] = struct.pack(">I", start + len(content))
+    header[8:12] = b"\x02\x40\0\0"
+    header[12:24] = b"prtrCMYKLab "
+    header[36:40] = b"acsp"
+    header[68:80] = struct.pack(">3i", 0xF6D6, 0x10000, 0xD32D)
+    return bytes(header) + index + content
