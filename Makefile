@@ -8,7 +8,7 @@ TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 TORCH := torch==2.14.1 torchvision==0.29.1
 PIP_FLAGS := --quiet --disable-pip-version-check
 
-.PHONY: serve build-env resnet18 starter test check test-serve test-build format clean
+.PHONY: docs serve build-env resnet18 starter test check test-serve test-build format clean
 
 .venv/.installed: pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -55,8 +55,8 @@ test: check test-serve test-build
 
 ## check: format, lint, types, and the order of the modules
 check: .venv-test/.installed
-	.venv-test/bin/ruff format --check src tests benchmarks
-	.venv-test/bin/ruff check src tests benchmarks
+	.venv-test/bin/ruff format --check src tests benchmarks docs
+	.venv-test/bin/ruff check src tests benchmarks docs
 	.venv-test/bin/mypy
 	.venv-test/bin/lint-imports
 
@@ -68,10 +68,14 @@ test-serve: .venv/.installed .venv-test/.installed
 test-build: .venv-build/.tests-installed
 	.venv-build/bin/coverage run -m pytest tests/build
 
+## docs: write the reference pages again from the code
+docs: .venv-test/.installed
+	.venv-test/bin/python docs/generate.py
+
 ## format: put the code into its one form
 format: .venv-test/.installed
-	.venv-test/bin/ruff format src tests benchmarks
-	.venv-test/bin/ruff check --fix src tests benchmarks
+	.venv-test/bin/ruff format src tests benchmarks docs
+	.venv-test/bin/ruff check --fix src tests benchmarks docs
 
 clean:
 	rm -rf .venv .venv-build .venv-test .coverage .coverage.* dist

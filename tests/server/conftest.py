@@ -1,0 +1,53 @@
+"""The app without a network: called in-process, with an engine a test can hold or break."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, nullcontext
+from typing import Any
+
+import httpx
+import pytest
+
+from millisight.bundle import read_bundle, starter_path
+from millisight.engine import Engine, FakeEngine
+from millisight.server import create_app
+from millisight.settings import load_settings
+
+
+@asynccontextmanager
+async def serving(
+    engine: Engine | None = None, *, wait: bool = True, **settings: Any
+) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of the app once it is ready; without ``wait``, of one that has not started."""
+    ready = asyncio.Event()
+    app = create_app(
+        read_bundle(starter_path()),
+        load_settings(settings, {}),
+        engine=engine or FakeEngine(1000),
+        on_ready=ready.set,
+    )
+    transport = httpx.ASGITransport(app)
+    async with (
+        app.router.lifespan_context(app) if wait else nullcontext(),
+        httpx.AsyncClient(transport=transport, base_url="http://test") as client,
+    ):
+        if wait:
+            await ready.wait()
+        yield client
+
+
+Check = Callable[[httpx.AsyncClient], Awaitable[None]]
+
+
+@pytest.fixture
+def against() -> Callable[..., None]:
+    """Runs an async check with a client of a fresh app."""
+
+    def run(check: Check, engine: Engine | None = None, **options: Any) -> None:
+        async def whole() -> None:
+            async with serving(engine, **options) as client:
+                await check(client)
+
+        asyncio.run(whole())
+
+    return run

@@ -1,0 +1,172 @@
+"""Bundles: written whole or not at all, and read only when every byte is right."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from millisight import bundle as bundles
+from millisight.bundle import (
+    FILES,
+    MANIFEST,
+    check_name,
+    describe_file,
+    find_bundle,
+    list_bundles,
+    new_bundle,
+    read_bundle,
+    starter_path,
+    store,
+    write_labels,
+    write_manifest,
+)
+from millisight.errors import BundleError, ModelNotFound
+from millisight.manifest import Manifest
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Path:
+    """A bundle with little in it."""
+    return write(tmp_path / "home", "small")
+
+
+def write(home: Path, name: str, labels: tuple[str, ...] = ("猫", "dog")) -> Path:
+    target = store(home) / name
+    manifest = read_bundle(starter_path()).manifest
+    with new_bundle(target) as draft:
+        (draft / "model.xml").write_text("<net/>")
+        (draft / "model.bin").write_bytes(bytes(range(256)))
+        write_labels(draft, labels)
+        files = {file: describe_file(draft / file) for file in FILES}
+        update = {"name": name, "class_count": 2, "files": files}
+        write_manifest(draft, manifest.model_copy(update=update))
+    return target
+
+
+def test_what_was_written_is_read(small: Path) -> None:
+    bundle = read_bundle(small)
+    assert bundle.labels == ("猫", "dog")
+    assert bundle.manifest.name == "small"
+    assert bundle.graph == small / "model.xml"
+    assert bundle.manifest.size == sum((small / file).stat().st_size for file in FILES)
+    assert [path.name for path in small.parent.iterdir()] == ["small"]
+
+
+@pytest.mark.parametrize("file", [MANIFEST, *FILES])
+def test_any_flipped_bit_is_noticed(small: Path, file: str) -> None:
+    path = small / file
+    content = path.read_bytes()
+    unnoticed = []
+    for position in range(len(content)):
+        damaged = bytearray(content)
+        damaged[position] ^= 1 << position % 8
+        path.write_bytes(damaged)
+        try:
+            read_bundle(small)
+        except BundleError:
+            continue
+        unnoticed.append(position)
+    assert unnoticed == []
+
+
+def test_a_flipped_bit_in_the_real_starter_is_noticed(tmp_path: Path) -> None:
+    for file in FILES:
+        copy = tmp_path / file
+        shutil.copytree(starter_path(), copy)
+        content = bytearray((copy / file).read_bytes())
+        content[len(content) // 2] ^= 16
+        (copy / file).write_bytes(content)
+        with pytest.raises(BundleError, match=f"{file} is damaged"):
+            read_bundle(copy)
+
+
+@pytest.mark.parametrize("file", [MANIFEST, *FILES])
+def test_a_missing_file_is_named(small: Path, file: str) -> None:
+    (small / file).unlink()
+    with pytest.raises(BundleError, match=file):
+        read_bundle(small)
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", "null", '{"format_version": 1}', '"text"'])
+def test_a_manifest_that_says_nothing_is_damaged(small: Path, content: str) -> None:
+    (small / MANIFEST).write_text(content)
+    with pytest.raises(BundleError, match="damaged"):
+        read_bundle(small)
+
+
+def test_a_newer_format_asks_for_a_newer_millisight(small: Path) -> None:
+    content = json.loads((small / MANIFEST).read_text())
+    (small / MANIFEST).write_text(json.dumps(content | {"format_version": 2}))
+    with pytest.raises(BundleError, match="has format 2") as caught:
+        read_bundle(small)
+    assert "Upgrade" in caught.value.hint
+
+
+def test_labels_that_are_too_few_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match="1 labels for 2 classes"):
+        read_bundle(write(tmp_path, "few", labels=("only",)))
+
+
+def test_a_file_the_manifest_does_not_know_by_name_is_refused(small: Path) -> None:
+    bundle = read_bundle(small)
+    files = {**bundle.manifest.files, "run.py": describe_file(small / "model.xml")}
+    write_manifest(small, bundle.manifest.model_copy(update={"files": files}))
+    with pytest.raises(BundleError, match="damaged"):
+        read_bundle(small)
+
+
+def test_a_failed_write_leaves_the_old_bundle_alone(small: Path) -> None:
+    before = {path.name: path.read_bytes() for path in small.iterdir()}
+
+    def fail() -> None:
+        with new_bundle(small) as draft:
+            (draft / "model.xml").write_text("half")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fail()
+    assert {path.name: path.read_bytes() for path in small.iterdir()} == before
+    assert [path.name for path in small.parent.iterdir()] == ["small"]
+
+
+def test_a_new_bundle_replaces_the_old_one(tmp_path: Path) -> None:
+    write(tmp_path, "same")
+    assert read_bundle(write(tmp_path, "same", labels=("a", "b"))).labels == ("a", "b")
+    assert [path.name for path in store(tmp_path).iterdir()] == ["same"]
+
+
+def test_auto_takes_resnet18_once_it_is_there(tmp_path: Path) -> None:
+    assert find_bundle("auto", tmp_path) == starter_path()
+    built = write(tmp_path, "resnet18")
+    assert find_bundle("auto", tmp_path) == built
+    assert find_bundle("starter", tmp_path) == starter_path()
+
+
+def test_a_bundle_is_found_by_name_or_path(small: Path, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    assert find_bundle("small", home) == small
+    assert find_bundle(str(small), tmp_path / "elsewhere") == small
+    assert [name for name, _ in list_bundles(home)] == ["small", "starter"]
+
+
+@pytest.mark.usefixtures("small")
+def test_an_unknown_model_is_answered_with_the_known_ones(tmp_path: Path) -> None:
+    with pytest.raises(ModelNotFound, match="no model 'large'") as caught:
+        find_bundle("large", tmp_path / "home")
+    assert "small, starter" in caught.value.hint
+
+
+@pytest.mark.parametrize("name", ["", ".hidden", "a/b", "../up", "starter", "auto", "x" * 101])
+def test_names_that_would_leave_the_store_or_are_taken_are_refused(name: str) -> None:
+    with pytest.raises(BundleError):
+        check_name(name)
+
+
+def test_the_starter_says_where_it_comes_from() -> None:
+    manifest: Manifest = read_bundle(starter_path()).manifest
+    line = manifest.describe()
+    assert "efficientnet_lite0 (int8, 5." in line
+    assert "Apache-2.0" in line
+    assert manifest.measured.bundle is not None
+    assert bundles.STARTER == "starter"

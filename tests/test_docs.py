@@ -1,0 +1,60 @@
+"""The documents say what the code does."""
+
+import re
+import runpy
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+GENERATE = runpy.run_path(str(ROOT / "docs" / "generate.py"))
+PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
+
+
+@pytest.mark.parametrize("page", GENERATE["PAGES"])
+def test_reference_pages_follow_from_the_code(page: str) -> None:
+    written = (ROOT / "docs" / "reference" / page).read_text(encoding="utf-8")
+    assert written == GENERATE["PAGES"][page](), "run `make docs`"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_links_lead_somewhere(page: Path) -> None:
+    links = re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text(encoding="utf-8"))
+    missing = [
+        link for link in links if "://" not in link and not (page.parent / link).exists()
+    ]
+    assert missing == []
+
+
+def test_the_readme_stays_short_and_its_targets_exist() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= 150
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    targets = set(re.findall(r"make ([a-z][a-z0-9-]+)", text))
+    assert targets >= {"serve", "test", "build-env", "resnet18"}
+    assert [name for name in targets if f"\n{name}:" not in makefile] == []
+
+
+def test_the_readmes_python_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from tests.support import encode, texture
+
+    (tmp_path / "photo.jpg").write_bytes(encode(texture(400, 300), "JPEG"))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MILLISIGHT_HOME", str(tmp_path))
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    assert blocks
+    for block in blocks:
+        exec(compile(block, "README.md", "exec"), {})  # noqa: S102
+    assert "%" in capsys.readouterr().out
+
+
+def test_decisions_stay_short() -> None:
+    decisions = sorted((ROOT / "docs" / "decisions").glob("*.md"))
+    assert decisions
+    for decision in decisions:
+        text = decision.read_text(encoding="utf-8")
+        assert len(text.splitlines()) <= 40
+        assert {"## Context", "## Decision", "## Price"} <= set(text.splitlines())
