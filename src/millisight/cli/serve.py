@@ -49,6 +49,8 @@ def serve(**flags: Any) -> None:
     logging.basicConfig(
         level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
+    if settings.log_level != "debug":
+        logging.getLogger("uvicorn").setLevel(logging.WARNING)  # the greeting says it all
     # Pillow warns of damaged metadata in strangers' files; the answer does not depend on it.
     warnings.filterwarnings("ignore", module="PIL")
     bundle = read_bundle(find_bundle(settings.model, settings.home))
