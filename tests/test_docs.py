@@ -20,9 +20,7 @@ def test_reference_pages_follow_from_the_code(page: str) -> None:
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_links_lead_somewhere(page: Path) -> None:
     links = re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text(encoding="utf-8"))
-    missing = [
-        link for link in links if "://" not in link and not (page.parent / link).exists()
-    ]
+    missing = [link for link in links if "://" not in link and not (page.parent / link).exists()]
     assert missing == []
 
 
