@@ -81,6 +81,11 @@ def test_many_come_back_in_order_and_are_read_only_a_little_ahead(classifier: Cl
         assert [one.index for one in predictions] == [one.index for one in singly[number % 7]]
 
 
+def test_many_are_never_refused_by_a_short_queue() -> None:
+    with millisight.load("starter", max_queue=1, max_batch=2) as one:
+        assert len(list(one.classify_many([texture(240, 240)] * 30))) == 30
+
+
 def test_a_bad_picture_among_many_raises_or_stands_in_its_place(classifier: Classifier) -> None:
     pictures = [texture(50, 50), b"garbage", texture(60, 60)]
     with pytest.raises(UnsupportedFormat):

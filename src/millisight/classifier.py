@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Literal, Self, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -95,9 +95,19 @@ class Classifier:
         inferred = self.infer(decoded.pixels).result()
         return self.result(decoded, inferred, top_k=top_k, started=started, decode_time=decode_time)
 
+    @overload
+    def classify_many(
+        self, pictures: Iterable[Picture], top_k: int = 3, *, return_errors: Literal[False] = False
+    ) -> Iterator[Result]: ...
+
+    @overload
+    def classify_many(
+        self, pictures: Iterable[Picture], top_k: int = 3, *, return_errors: Literal[True]
+    ) -> Iterator[Result | MillisightError | OSError]: ...
+
     def classify_many(
         self, pictures: Iterable[Picture], top_k: int = 3, *, return_errors: bool = False
-    ) -> Iterator["Result | MillisightError | OSError"]:
+    ) -> Iterator[Result] | Iterator[Result | MillisightError | OSError]:
         """Results in the order of ``pictures``, which is read only a little ahead.
 
         The first picture that cannot be classified ends the iteration with its error; with
