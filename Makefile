@@ -50,7 +50,7 @@ starter: .venv-build/.installed
 
 ## test: everything a change must pass, with what it needs installed first
 test: check test-serve test-build
-	cd tests && ../.venv-test/bin/coverage combine --quiet --data-file=../.coverage ../.coverage.*
+	.venv-test/bin/coverage combine --quiet
 	.venv-test/bin/coverage report
 
 ## check: format, lint, types, and the order of the modules

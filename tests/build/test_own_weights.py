@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 
+from millisight.build.checkpoint import read_checkpoint
 from tests.build.conftest import Run
 
 
@@ -36,13 +37,19 @@ def manifest_of(home: Path, name: str = "resnet18") -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("wrapper", ["state_dict", "model", "model_state_dict"])
+def test_each_usual_wrapper_of_a_state_dict_is_known(tmp_path: Path, wrapper: str) -> None:
+    torch.save({wrapper: {"module.fc.bias": torch.ones(2)}, "epoch": 3}, tmp_path / "x.pth")
+    state = read_checkpoint(tmp_path / "x.pth")
+    assert {name: value.tolist() for name, value in state.items()} == {"fc.bias": [1, 1]}
+
+
 def test_a_state_dict_is_found_inside_a_training_checkpoint(
-    build: Run, home: Path, tmp_path: Path, weights_of: Callable[..., Path], wrapper: str
+    build: Run, home: Path, tmp_path: Path, weights_of: Callable[..., Path]
 ) -> None:
     state = torch.load(weights_of("resnet18", 3), weights_only=True)
     file = tmp_path / "checkpoint.pth"
     wrapped = {f"module.{name}": value for name, value in state.items()}
-    torch.save({wrapper: wrapped, "epoch": 3}, file)
+    torch.save({"state_dict": wrapped, "epoch": 3}, file)
     labels = tmp_path / "labels.json"
     labels.write_text('["crazing", "夹杂", "patches"]', encoding="utf-8")
     done = build("--weights", file, "--labels", labels, "--name", "steel")
