@@ -44,6 +44,12 @@ def write(home: Path, name: str, labels: tuple[str, ...] = ("猫", "dog")) -> Pa
     return target
 
 
+def read_manifest_of(folder: Path) -> Manifest:
+    content = json.loads((folder / MANIFEST).read_text())
+    del content["digest"]
+    return Manifest.model_validate(content)
+
+
 def test_what_was_written_is_read(small: Path) -> None:
     bundle = read_bundle(small)
     assert bundle.labels == ("猫", "dog")
@@ -92,6 +98,34 @@ def test_a_missing_file_is_named(small: Path, file: str) -> None:
 def test_a_manifest_that_says_nothing_is_damaged(small: Path, content: str) -> None:
     (small / MANIFEST).write_text(content)
     with pytest.raises(BundleError, match="damaged"):
+        read_bundle(small)
+
+
+def test_a_manifest_of_nothing_but_brackets_is_damaged(small: Path) -> None:
+    (small / MANIFEST).write_text("[" * 100_000)
+    with pytest.raises(BundleError, match="damaged"):
+        read_bundle(small)
+
+
+def test_a_number_written_another_way_is_noticed(small: Path) -> None:
+    manifest = read_bundle(small).manifest
+    measured = manifest.measured.model_copy(update={"max_logit_difference": 1e-05})
+    write_manifest(small, manifest.model_copy(update={"measured": measured}))
+    read_bundle(small)
+    text = (small / MANIFEST).read_text()
+    assert "1e-05" in text
+    (small / MANIFEST).write_text(text.replace("1e-05", "1E-05"))
+    with pytest.raises(BundleError, match="damaged"):
+        read_bundle(small)
+
+
+@pytest.mark.parametrize("labels", ["", "{", '{"cat": 0, "dog": 1}', "[1, 2]", '"ab"', "\xff"])
+def test_labels_that_are_not_a_list_of_names_are_refused(small: Path, labels: str) -> None:
+    (small / "labels.json").write_bytes(labels.encode("latin1"))
+    manifest = read_manifest_of(small)
+    files = {**manifest.files, "labels.json": describe_file(small / "labels.json")}
+    write_manifest(small, manifest.model_copy(update={"files": files}))
+    with pytest.raises(BundleError, match=r"labels\.json is damaged"):
         read_bundle(small)
 
 
@@ -155,6 +189,25 @@ def test_an_unknown_model_is_answered_with_the_known_ones(tmp_path: Path) -> Non
     with pytest.raises(ModelNotFound, match="no model 'large'") as caught:
         find_bundle("large", tmp_path / "home")
     assert "small, starter" in caught.value.hint
+
+
+@pytest.mark.parametrize("model", ["x" * 300, "a\0b", "no/such/folder", "bundles"])
+def test_a_model_that_cannot_be_a_folder_is_not_found(model: str, tmp_path: Path) -> None:
+    with pytest.raises(ModelNotFound):
+        find_bundle(model, tmp_path)
+
+
+def test_what_is_not_a_bundle_is_not_listed(small: Path, tmp_path: Path) -> None:
+    (small.parent / "empty").mkdir()
+    (small.parent / ".building-x").mkdir()
+    (small.parent / ".building-x" / MANIFEST).touch()
+    (small.parent / "notes.txt").touch()
+    assert [name for name, _ in list_bundles(tmp_path / "home")] == ["small", "starter"]
+
+
+@pytest.mark.parametrize("name", ["resnet18", "a.b-c_d", "7", "x" * 100])
+def test_ordinary_names_are_allowed(name: str) -> None:
+    assert check_name(name) == name
 
 
 @pytest.mark.parametrize("name", ["", ".hidden", "a/b", "../up", "starter", "auto", "x" * 101])

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from millisight.cpu import available_cores, cgroup_quota
+from millisight.cpu import available_cores, cgroup_quota, cores_within
 
 
 def group(root: Path, path: str, **files: str) -> None:
@@ -58,6 +58,32 @@ def test_an_affinity_mask_is_obeyed() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "1"
+
+
+@pytest.mark.parametrize(
+    ("affinity", "quota", "cores"),
+    [(8, None, 8), (8, 1.5, 2), (8, 2.0, 2), (8, 0.1, 1), (2, 16.0, 2), (1, 1.5, 1)],
+)
+def test_a_part_of_a_core_in_the_quota_is_worth_a_thread(
+    affinity: int, quota: float | None, cores: int
+) -> None:
+    assert cores_within(affinity, quota) == cores
+
+
+@pytest.mark.parametrize("content", ["", "150000", "nonsense 100000"])
+def test_a_quota_that_is_not_understood_is_none(
+    tmp_path: Path, process: Path, content: str
+) -> None:
+    process.write_text("0::/\n")
+    group(tmp_path, ".", cpu_max=content)
+    assert cgroup_quota(tmp_path, process) is None
+
+
+def test_a_quota_above_the_groups_root_is_not_looked_for(tmp_path: Path, process: Path) -> None:
+    process.write_text("0::/box\n")
+    group(tmp_path, ".", cpu_max="100000 100000")
+    group(tmp_path, "root/box", cpu_max="300000 100000")
+    assert cgroup_quota(tmp_path / "root", process) == 3
 
 
 def test_there_is_always_a_core() -> None:

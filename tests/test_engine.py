@@ -4,6 +4,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
+from itertools import count
 
 import numpy as np
 import pytest
@@ -38,6 +39,13 @@ class BrokenEngine(FakeEngine):
         if not batch.any():
             raise RuntimeError("no light")
         return super().infer(batch)
+
+
+class ForgetfulEngine(FakeEngine):
+    """Leaves out the last answer."""
+
+    def infer(self, batch: Pixels) -> Logits:
+        return super().infer(batch)[:-1]
 
 
 @contextmanager
@@ -109,6 +117,47 @@ def test_an_engines_exception_reaches_its_own_batch_only() -> None:
         assert one.alive
 
 
+def test_an_engine_that_gives_too_few_answers_fails_the_batch_and_not_the_dispatcher() -> None:
+    with dispatcher(ForgetfulEngine(9)) as one:
+        with pytest.raises(ValueError, match="shorter"):
+            one.submit(picture(0)).result(10)
+        assert one.alive
+        with pytest.raises(ValueError, match="shorter"):
+            one.submit(picture(1)).result(10)
+
+
+def test_pictures_of_different_sizes_fail_together_and_alone() -> None:
+    engine = HeldEngine()
+    with dispatcher(engine) as one:
+        first = one.submit(picture(1))
+        engine.running.acquire()
+        odd = [one.submit(picture(2)), one.submit(picture(3)[:2])]
+        engine.go.release()
+        first.result(10)
+        for future in odd:
+            with pytest.raises(ValueError, match="shape"):
+                future.result(10)
+        engine.go.release()
+        assert int(one.submit(picture(4)).result(10).logits.argmax()) == 4
+
+
+def test_one_at_a_time_is_possible() -> None:
+    engine = HeldEngine()
+    with dispatcher(engine, max_batch=1) as one:
+        futures = [one.submit(picture(value)) for value in range(4)]
+        engine.go.release(4)
+        assert [int(future.result(10).logits.argmax()) for future in futures] == [0, 1, 2, 3]
+    assert engine.batch_sizes == [1, 1, 1, 1]
+
+
+def test_nothing_is_taken_before_the_start() -> None:
+    one = Dispatcher(FakeEngine(3), max_batch=1, max_queue=1, max_wait=0.0)
+    with pytest.raises(NotReady):
+        one.submit(picture(0))
+    assert not one.alive
+    one.close()
+
+
 def test_closing_finishes_what_is_queued_and_takes_no_more() -> None:
     engine = HeldEngine()
     futures: list[Future] = []
@@ -121,6 +170,29 @@ def test_closing_finishes_what_is_queued_and_takes_no_more() -> None:
     with pytest.raises(NotReady):
         one.submit(picture(3))
     one.close()
+
+
+def test_nothing_is_taken_while_closing() -> None:
+    engine = HeldEngine()
+    with dispatcher(engine, max_queue=100_000) as one:
+        futures = [one.submit(picture(1))]
+        engine.running.acquire()
+        closing = threading.Thread(target=one.close)
+        closing.start()
+        # Pictures are taken until the other thread has begun to close.
+        with pytest.raises(NotReady):
+            futures.extend(one.submit(picture(1)) for _ in count())
+        engine.go.release(len(futures))
+        closing.join()
+    assert all(future.done() for future in futures)
+
+
+def test_closing_finishes_what_waits_for_company() -> None:
+    one = Dispatcher(FakeEngine(3), max_batch=8, max_queue=8, max_wait=0.05)
+    one.start()
+    future = one.submit(picture(1))
+    one.close()
+    assert int(future.result(0).logits.argmax()) == 1
 
 
 def test_a_window_gathers_company() -> None:

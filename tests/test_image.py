@@ -40,12 +40,12 @@ def show(data: bytes) -> Decoded:
     return decode(data, PREPROCESS, LIMITS)
 
 
-def color(decoded: Decoded) -> list[int]:
-    """The one colour of the network input, allowing for what lossy formats change."""
+def color(decoded: Decoded, *, noise: int = 2) -> list[int]:
+    """The one colour of the network input, which may vary by ``noise`` in lossy formats."""
     pixels = decoded.pixels
     assert pixels.shape == (224, 224, 3)
     assert pixels.dtype == np.uint8
-    assert np.ptp(pixels, axis=(0, 1)).max() <= 8  # lossy formats leave a little noise
+    assert np.ptp(pixels, axis=(0, 1)).max() <= noise
     return [int(value) for value in pixels[112, 112]]
 
 
@@ -137,7 +137,7 @@ print(show(sys.stdin.buffer.read()).warnings)
 )
 def test_a_plain_picture_gives_no_warnings(file_format: str) -> None:
     decoded = show(encode(solid((200, 40, 90)), file_format))
-    assert color(decoded) == pytest.approx([200, 40, 90], abs=3)
+    assert color(decoded, noise=8) == pytest.approx([200, 40, 90], abs=3)
     assert decoded.warnings == ()
 
 
@@ -230,6 +230,14 @@ def test_a_jpeg_of_endless_scans_is_refused() -> None:
 def test_broken_exif_is_no_reason_to_refuse(block: bytes) -> None:
     plain = encode(texture(80, 60), "JPEG")
     decoded = show(hazards.with_exif(plain, block))
+    assert np.array_equal(decoded.pixels, show(plain).pixels)
+    assert decoded.warnings == ()
+
+
+@pytest.mark.parametrize("file_format", ["PNG", "WEBP"])
+def test_an_exif_block_that_is_no_exif_is_harmless(file_format: str) -> None:
+    plain = encode(texture(80, 60), file_format)
+    decoded = show(encode(texture(80, 60), file_format, exif=b"Exif\0\0garbage garbage"))
     assert np.array_equal(decoded.pixels, show(plain).pixels)
     assert decoded.warnings == ()
 
@@ -387,7 +395,7 @@ def test_an_opaque_picture_gives_no_warning(data: bytes) -> None:
 def test_the_first_of_many_frames_is_shown(file_format: str) -> None:
     frames = [solid((200, 40, 10)), *(solid((10, 20 * n, 220)) for n in range(1, 12))]
     decoded = show(encode(frames[0], file_format, save_all=True, append_images=frames[1:]))
-    assert color(decoded) == pytest.approx([200, 40, 10], abs=3)
+    assert color(decoded, noise=8) == pytest.approx([200, 40, 10], abs=3)
     assert decoded.warnings == ("first_of_12_frames",)
 
 

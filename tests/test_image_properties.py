@@ -63,8 +63,7 @@ def damaged_files(draw: st.DrawFn) -> bytes:
 def attempt(data: bytes) -> None:
     try:
         decoded = decode(data, PREPROCESS, SMALL)
-    except ImageError as error:
-        assert error.message.endswith(".")
+    except ImageError:
         return
     check(decoded)
 

@@ -6,7 +6,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from millisight.errors import BadParameter
-from millisight.evaluation import accuracy
 from millisight.predictions import softmax, top_indices, top_k
 
 LABELS = ["cat", "dog", "eel", "fox"]
@@ -40,16 +39,11 @@ def test_the_best_classes_come_first(values: list[float], k: int) -> None:
 def test_equal_values_keep_the_order_of_the_classes() -> None:
     assert [one.label for one in top_k(np.zeros(4, np.float32), LABELS, 4)] == LABELS
     assert top_indices(np.array([[1, 2, 2, 0]], np.float32), 3).tolist() == [[1, 2, 0]]
+    many = np.arange(1000, dtype=np.float32) % 2
+    assert top_indices(many, 100).tolist() == list(range(1, 200, 2))
 
 
 @pytest.mark.parametrize("k", [0, -1, 101])
 def test_an_unreasonable_k_is_refused(k: int) -> None:
     with pytest.raises(BadParameter, match="between 1 and 100"):
         top_k(np.zeros(4, np.float32), LABELS, k)
-
-
-def test_accuracy_counts_the_first_and_the_first_five() -> None:
-    score = accuracy([[1, 2, 3, 4, 5, 6], [2, 1, 0], [6, 5, 4, 3, 2, 1]], [1, 0, 1])
-    assert score.images == 3
-    assert score.top1 == 33.33
-    assert score.top5 == 66.67

@@ -50,9 +50,9 @@ def cgroup_quota(root: Path = CGROUP_ROOT, process: Path = PROCESS_CGROUPS) -> f
 def _v2_quota(folder: Path) -> float | None:
     try:
         quota, period = (folder / "cpu.max").read_text().split()
+        return None if quota == "max" else int(quota) / int(period)
     except (OSError, ValueError):
         return None
-    return None if quota == "max" else int(quota) / int(period)
 
 
 def _v1_quota(folder: Path) -> float | None:

@@ -71,4 +71,4 @@ def check_scans(jpeg: bytes) -> None:
                     f"The JPEG has over {MAX_SCANS} scans.",
                     hint="Open it in a viewer and export it again.",
                 )
-        position += max(2, int.from_bytes(jpeg[position : position + 2]))
+        position += int.from_bytes(jpeg[position : position + 2])

@@ -92,8 +92,6 @@ def from_pillow(image: Image.Image, preprocess: Preprocess, limits: Limits) -> D
     _check_size(image.size, limits)
     try:
         return _prepare(image.copy(), preprocess, limits)
-    except ImageError:
-        raise
     # An image that was opened is decoded only here, so this is the same border as in ``decode``.
     except Exception as error:
         raise _unreadable(error) from error

@@ -47,7 +47,9 @@ def labelled_pictures(folder: Path, labels: Sequence[str]) -> list[tuple[Path, i
         raise DataError(f"There is no folder {folder}.")
     classes = sorted(entry for entry in folder.iterdir() if entry.is_dir())
     if classes:
-        positions = {label: index for index, label in reversed(list(enumerate(labels)))}
+        positions: dict[str, int] = {}
+        for index, label in enumerate(labels):
+            positions.setdefault(label, index)
         found = [(path, _class_of(entry, positions)) for entry in classes for path in _walk(entry)]
     else:
         found = [(path, _index_of(path, len(labels))) for path in _walk(folder)]
