@@ -42,9 +42,14 @@ def create_app(
         await starting
         await service.stop()
 
-    # The documentation pages come from the package, not from a content network: no network needed.
+    # The documentation comes from the package, not from a content network: no network needed.
+    # ReDoc is left out because its page fetches a logo from its makers' host.
     app = FastAPIOffline(
-        title="millisight", description=DESCRIPTION, lifespan=lifespan, redirect_slashes=False
+        redoc_url=None,
+        title="millisight",
+        description=DESCRIPTION,
+        lifespan=lifespan,
+        redirect_slashes=False,
     )
     app.state.service = service
     app.include_router(predict.router)

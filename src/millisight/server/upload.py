@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator
 
 from fastapi import Request
-from starlette.datastructures import UploadFile
+from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
 from millisight.errors import BadRequest, UploadTooLarge
@@ -18,6 +18,19 @@ class _InMemoryParser(MultiPartParser):
     """Keeps files in memory: they are bounded, and the disk may be read-only."""
 
     spool_max_size = 0  # tempfile's word for "never write to disk"
+    complete = False
+
+    def on_end(self) -> None:
+        self.complete = True
+
+    async def parse(self) -> FormData:
+        form = await super().parse()
+        if not self.complete:
+            # A part without its end is not in the form, so the form would not close it.
+            for file in self._files_to_close_on_error:
+                file.close()
+            raise MultiPartException("it ends before its last boundary")
+        return form
 
 
 async def read_picture(request: Request, *, max_bytes: int) -> bytes:
@@ -44,7 +57,8 @@ async def _read_field(request: Request, max_bytes: int) -> bytes:
     try:
         form = await _InMemoryParser(request.headers, stream, max_files=1, max_fields=16).parse()
     except (MultiPartException, KeyError, ValueError) as error:
-        raise BadRequest(f"The multipart body cannot be read: {error}.") from error
+        reason = str(error).rstrip(".")
+        raise BadRequest(f"The multipart body cannot be read: {reason}.") from error
     try:
         file = form.get(FIELD)
         if not isinstance(file, UploadFile):

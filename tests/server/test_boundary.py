@@ -1,0 +1,73 @@
+"""Request ids on every route, and clients that leave."""
+
+import asyncio
+import logging
+import re
+from collections.abc import Callable
+
+import httpx
+import pytest
+
+from millisight.bundle import read_bundle, starter_path
+from millisight.engine import FakeEngine
+from millisight.server import create_app
+from millisight.settings import Settings
+
+Against = Callable[..., None]
+
+MADE = re.compile("[0-9a-f]{32}")
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/static/page.js", "/docs", "/openapi.json", "/model", "/nothing", "/predict"]
+)
+def test_every_route_gives_the_callers_id_back_or_makes_one(against: Against, path: str) -> None:
+    async def check(client: httpx.AsyncClient) -> None:
+        mine = await client.get(path, headers={"X-Request-ID": "7f3c:1.2_x-Y"})
+        made = [(await client.get(path)).headers["X-Request-ID"] for _ in range(2)]
+        assert mine.headers["X-Request-ID"] == "7f3c:1.2_x-Y"
+        assert all(MADE.fullmatch(one) for one in made)
+        assert made[0] != made[1]
+
+    against(check)
+
+
+@pytest.mark.parametrize(
+    "given", [b"a\nb", b"a\n", b"a\r\nSet-Cookie: b", b"<script>", "ид".encode(), b"\0", b"a/b"]
+)
+def test_an_id_that_could_forge_a_log_line_or_a_header_is_replaced(
+    against: Against, given: bytes
+) -> None:
+    async def check(client: httpx.AsyncClient) -> None:
+        response = await client.post("/predict", headers=[(b"X-Request-ID", given)])
+        assert MADE.fullmatch(response.headers["X-Request-ID"])
+        assert response.json()["request_id"] == response.headers["X-Request-ID"]
+        assert "set-cookie" not in response.headers
+
+    against(check)
+
+
+def test_a_client_that_leaves_during_its_upload_is_no_error(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    sent = []
+
+    async def receive() -> dict[str, object]:
+        return {"type": "http.disconnect"}
+
+    async def send(message: object) -> None:
+        sent.append(message)
+
+    async def whole() -> None:
+        ready = asyncio.Event()
+        app = create_app(
+            read_bundle(starter_path()), Settings(), engine=FakeEngine(1000), on_ready=ready.set
+        )
+        request = {"type": "http", "method": "POST", "path": "/predict"}
+        async with app.router.lifespan_context(app):
+            await asyncio.wait_for(ready.wait(), 30)
+            await app({**request, "query_string": b"", "headers": []}, receive, send)
+
+    asyncio.run(whole())
+    assert sent == []
+    assert [one.getMessage() for one in caplog.records if one.levelno > logging.INFO] == []

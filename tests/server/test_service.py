@@ -1,0 +1,99 @@
+"""From loading to stopping: what is answered when, and what is given up."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import httpx
+import pytest
+
+from millisight.bundle import GRAPH, Bundle, read_bundle, starter_path
+from millisight.engine import FakeEngine
+from millisight.server import create_app
+from millisight.settings import Settings
+from tests.server.test_predict import JPEG, HeldEngine, problem
+from tests.support import encode, solid
+
+Against = Callable[..., None]
+
+
+def test_nothing_is_answered_after_the_end() -> None:
+    async def whole() -> None:
+        app = create_app(read_bundle(starter_path()), Settings(), engine=FakeEngine(1000))
+        async with httpx.AsyncClient(
+            transport=httpx.ASGITransport(app), base_url="http://test"
+        ) as client:
+            async with app.router.lifespan_context(app):
+                pass
+            problem(await client.post("/predict", content=JPEG), 503, "not_ready")
+            problem(await client.get("/health/ready"), 503, "not_ready")
+
+    asyncio.run(whole())
+
+
+def test_a_model_that_cannot_be_loaded_is_reported_once_and_never_ready(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    starter = read_bundle(starter_path())
+    (tmp_path / GRAPH).write_text("<net/>")
+    reports = []
+
+    async def whole() -> None:
+        failed = asyncio.Event()
+        app = create_app(
+            Bundle(tmp_path, starter.manifest, starter.labels),
+            Settings(),
+            on_ready=lambda: reports.append("ready"),
+            on_failure=lambda: (reports.append("failed"), failed.set()),
+        )
+        async with (
+            app.router.lifespan_context(app),
+            httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client,
+        ):
+            await asyncio.wait_for(failed.wait(), 30)
+            problem(await client.get("/health/ready"), 503, "not_ready")
+
+    asyncio.run(whole())
+    assert reports == ["failed"]
+    [record] = [one for one in caplog.records if one.levelno >= logging.ERROR]
+    assert "OpenVINO cannot load" in str(record.exc_info)
+
+
+def test_a_slow_upload_is_given_up(against: Against) -> None:
+    async def stalls() -> AsyncIterator[bytes]:
+        yield JPEG[:10]
+        await asyncio.Event().wait()
+
+    async def check(client: httpx.AsyncClient) -> None:
+        async with asyncio.timeout(30):
+            response = await client.post("/predict", content=stalls())
+        assert "50 ms" in problem(response, 504, "deadline_exceeded")["error"]
+
+    against(check, deadline_ms=50)
+
+
+def test_no_work_is_spent_on_what_was_given_up(against: Against) -> None:
+    engine = HeldEngine()
+
+    async def check(client: httpx.AsyncClient) -> None:
+        posts = [client.post("/predict", content=JPEG) for _ in range(4)]
+        for response in await asyncio.gather(*posts):
+            problem(response, 504, "deadline_exceeded")
+        engine.go.set()
+
+    against(check, engine, max_batch=1, deadline_ms=200)
+    assert engine.batch_sizes == [1]
+
+
+def test_concurrent_requests_each_get_their_own_answer(against: Against) -> None:
+    engine = FakeEngine(1000)
+    pictures = [encode(solid((shade, 0, 0)), "PNG") for shade in range(40)]
+
+    async def check(client: httpx.AsyncClient) -> None:
+        posts = [client.post("/predict", content=picture) for picture in pictures]
+        answers = [response.json() for response in await asyncio.gather(*posts)]
+        assert [one["predictions"][0]["index"] for one in answers] == list(range(40))
+
+    against(check, engine)
+    assert sum(engine.batch_sizes) == 40
