@@ -6,6 +6,7 @@ ARGS ?=
 # cannot be reached.
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 TORCH := torch==2.14.1 torchvision==0.29.1
+CODE := src tests benchmarks docs
 PIP_FLAGS := --quiet --disable-pip-version-check
 
 .PHONY: docs serve build-env resnet18 starter test check test-serve test-build format clean
@@ -55,8 +56,8 @@ test: check test-serve test-build
 
 ## check: format, lint, types, and the order of the modules
 check: .venv-test/.installed
-	.venv-test/bin/ruff format --check src tests benchmarks docs
-	.venv-test/bin/ruff check src tests benchmarks docs
+	.venv-test/bin/ruff format --check $(CODE)
+	.venv-test/bin/ruff check $(CODE)
 	.venv-test/bin/mypy
 	.venv-test/bin/lint-imports
 
@@ -74,8 +75,8 @@ docs: .venv-test/.installed
 
 ## format: put the code into its one form
 format: .venv-test/.installed
-	.venv-test/bin/ruff format src tests benchmarks docs
-	.venv-test/bin/ruff check --fix src tests benchmarks docs
+	.venv-test/bin/ruff format $(CODE)
+	.venv-test/bin/ruff check --fix $(CODE)
 
 clean:
 	rm -rf .venv .venv-build .venv-test .coverage .coverage.* dist

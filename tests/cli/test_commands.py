@@ -1,36 +1,17 @@
 """The real command: what it prints, where, and how it ends."""
 
 import json
-import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 import millisight
 from millisight.bundle import FILES, starter_path
+from tests.cli.conftest import Run
 from tests.support import encode, texture
-
-Run = Callable[..., "subprocess.CompletedProcess[str]"]
-
-
-@pytest.fixture
-def run(tmp_path: Path) -> Run:
-    """``millisight …`` with a store of its own."""
-
-    def command(*arguments: object, **environ: str) -> "subprocess.CompletedProcess[str]":
-        return subprocess.run(
-            [sys.executable, "-m", "millisight", *map(str, arguments)],
-            env=os.environ | {"MILLISIGHT_HOME": str(tmp_path / "home")} | environ,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-
-    return command
 
 
 @pytest.fixture

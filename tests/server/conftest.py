@@ -37,10 +37,12 @@ async def serving(
 
 
 Check = Callable[[httpx.AsyncClient], Awaitable[None]]
+Against = Callable[..., None]
+"""Takes a check, then optionally an engine and settings by name."""
 
 
 @pytest.fixture
-def against() -> Callable[..., None]:
+def against() -> Against:
     """Runs an async check with a client of a fresh app."""
 
     def run(check: Check, engine: Engine | None = None, **options: Any) -> None:

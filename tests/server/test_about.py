@@ -1,16 +1,14 @@
 """Health, the model, the page and the documentation."""
 
 import re
-from collections.abc import Callable
 
 import httpx
 import pytest
 
 from millisight.bundle import read_bundle, starter_path
 from millisight.engine import FakeEngine, Logits, Pixels
+from tests.server.conftest import Against
 from tests.server.test_predict import problem
-
-Against = Callable[..., None]
 
 
 class DeadlyEngine(FakeEngine):

@@ -1,14 +1,12 @@
 """Nothing the server sends makes a browser ask another host."""
 
 import re
-from collections.abc import Callable
 
 import httpx
 import pytest
 
 from millisight.server.about import STATIC
-
-Against = Callable[..., None]
+from tests.server.conftest import Against
 
 NAMESPACE = "http://www.w3.org/2000/svg"
 """A name that looks like an address and is never fetched."""

@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import re
-from collections.abc import Callable
 
 import httpx
 import pytest
@@ -12,8 +11,7 @@ from millisight.bundle import read_bundle, starter_path
 from millisight.engine import FakeEngine
 from millisight.server import create_app
 from millisight.settings import Settings
-
-Against = Callable[..., None]
+from tests.server.conftest import Against
 
 MADE = re.compile("[0-9a-f]{32}")
 

@@ -3,18 +3,17 @@
 import asyncio
 import logging
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
 import pytest
 
 from millisight.engine import FakeEngine, Logits, Pixels
+from tests.server.conftest import Against
 from tests.support import encode, solid, texture
 
 JPEG = encode(solid((7, 7, 7)), "JPEG", quality=100)
-
-Against = Callable[..., None]
 
 
 class HeldEngine(FakeEngine):

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import httpx
@@ -12,10 +12,9 @@ from millisight.bundle import GRAPH, Bundle, read_bundle, starter_path
 from millisight.engine import FakeEngine
 from millisight.server import create_app
 from millisight.settings import Settings
+from tests.server.conftest import Against
 from tests.server.test_predict import JPEG, HeldEngine, problem
 from tests.support import encode, solid
-
-Against = Callable[..., None]
 
 
 def test_nothing_is_answered_after_the_end() -> None:

@@ -1,13 +1,12 @@
 """Forms and bodies at their edges: broken, cut off, and just too large."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 
 import httpx
 import pytest
 
+from tests.server.conftest import Against
 from tests.server.test_predict import JPEG, problem
-
-Against = Callable[..., None]
 
 FORM = {"Content-Type": "multipart/form-data; boundary=x"}
 PART = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.jpg"\r\n\r\n'

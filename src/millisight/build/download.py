@@ -13,6 +13,7 @@ from urllib.parse import urlparse
 import torch
 
 from millisight.build.steps import Step
+from millisight.bundle import describe_file
 from millisight.errors import WeightsUnavailable
 
 TIMEOUT_SECONDS = 10.0
@@ -35,7 +36,7 @@ def fetch_weights(url: str, *, mirror: str = "", step: Step) -> Path:
     if match is None:
         raise WeightsUnavailable(f"{url} does not carry the digest of its file in its name.")
     target = Path(torch.hub.get_dir()) / "checkpoints" / name
-    if target.is_file() and _sha256(target).startswith(match[1]):
+    if target.is_file() and describe_file(target).sha256.startswith(match[1]):
         return target
     source = f"{mirror.rstrip('/')}/{name}" if mirror else url
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -74,11 +75,6 @@ def _download(source: str, target: Path, step: Step) -> str:
         file.flush()
         os.fsync(file.fileno())
     return digest.hexdigest()
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _reason(error: Exception) -> str:

