@@ -8,14 +8,17 @@ import difflib
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import platformdirs
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from millisight.errors import SettingsError
 
 ENV_PREFIX = "MILLISIGHT_"
+
+Count = Annotated[int, BeforeValidator(lambda value: 0 if value == "auto" else value)]
+"""A number of processes or threads; 0, or the word auto, leaves the choice to millisight."""
 
 
 class Settings(BaseModel):
@@ -43,11 +46,25 @@ class Settings(BaseModel):
     deadline_ms: int = Field(
         5000, ge=10, le=600_000, description="Longest time from first byte to answer."
     )
-    threads: int = Field(
-        0, ge=0, le=1024, description="Inference threads; 0 takes every core this process may use."
+    workers: Count = Field(
+        0,
+        ge=0,
+        le=1024,
+        description="Server processes on the one port, each with its own share of the cores; "
+        "0 or auto takes one for every four cores.",
     )
-    decode_threads: int = Field(
-        0, ge=0, le=1024, description="Threads that decode pictures; 0 takes one more than cores."
+    threads: Count = Field(
+        0,
+        ge=0,
+        le=1024,
+        description="Inference threads of a worker; 0 or auto takes every core it may use.",
+    )
+    decode_threads: Count = Field(
+        0,
+        ge=0,
+        le=1024,
+        description="Threads of a worker that decode pictures; 0 or auto takes one more than "
+        "its cores.",
     )
     max_batch: int = Field(
         8, ge=1, le=256, description="Most pictures the network takes in one run."
@@ -57,6 +74,16 @@ class Settings(BaseModel):
     )
     max_queue: int = Field(
         256, ge=1, le=100_000, description="Pictures that may wait; more are refused with 429."
+    )
+    cache_entries: int = Field(
+        4096,
+        ge=0,
+        le=10_000_000,
+        description="Most answers a worker remembers for pictures that come again; 0 remembers "
+        "none.",
+    )
+    cache_mb: float = Field(
+        8.0, gt=0, le=65_536, description="Most memory a worker's answers may take, in megabytes."
     )
     weights_mirror: str = Field(
         "",
