@@ -38,7 +38,7 @@ def test_the_best_classes_come_first(values: list[float], k: int) -> None:
 
 def test_equal_values_keep_the_order_of_the_classes() -> None:
     assert [one.label for one in top_k(np.zeros(4, np.float32), LABELS, 4)] == LABELS
-    assert top_indices(np.array([[1, 2, 2, 0]], np.float32), 3).tolist() == [[1, 2, 0]]
+    assert top_indices(np.array([1, 2, 2, 0], np.float32), 3).tolist() == [1, 2, 0]
     many = np.arange(1000, dtype=np.float32) % 2
     assert top_indices(many, 100).tolist() == list(range(1, 200, 2))
 

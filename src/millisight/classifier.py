@@ -1,11 +1,13 @@
 """Bytes to predictions: the stages strung together for Python users and for the server."""
 
 import os
+import sys
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
@@ -18,8 +20,8 @@ from PIL import Image
 from millisight import predictions
 from millisight.bundle import Bundle, find_bundle, read_bundle
 from millisight.cpu import available_cores
-from millisight.engine import Dispatcher, Engine, Inferred, OpenVINOEngine
-from millisight.errors import BadImage, MillisightError
+from millisight.engine import Dispatcher, Engine, Inferred, OpenVINOEngine, check_deadline
+from millisight.errors import BadImage, MillisightError, NotReady
 from millisight.image import Decoded, Limits, decode, from_array, from_pillow
 from millisight.predictions import Prediction
 from millisight.settings import Settings, load_settings
@@ -27,6 +29,12 @@ from millisight.settings import Settings, load_settings
 Picture = str | os.PathLike[str] | bytes | Image.Image | NDArray[np.uint8] | NDArray[np.uint16]
 """What can be classified: a path, the bytes of a file, a Pillow image, or pixels
 (uint8 ``(h, w)``, ``(h, w, 3)``, ``(h, w, 4)`` or uint16 ``(h, w)``)."""
+
+
+# Measured with tracemalloc: an answer without its predictions but with its place in a cache, and
+# one prediction without its label.
+_RESULT_BYTES = 800
+_PREDICTION_BYTES = 120
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +63,15 @@ class Result:
         """Time of the network alone."""
         return self.timings_ms.inference
 
+    def size_bytes(self) -> int:
+        """Memory that this result takes, its strings counted as if they were its own."""
+        texts = [self.model, *self.warnings, *(one.label for one in self.predictions)]
+        return (
+            _RESULT_BYTES
+            + sum(map(sys.getsizeof, texts))
+            + _PREDICTION_BYTES * len(self.predictions)
+        )
+
 
 class Classifier:
     """One bundle, ready to answer. Thread-safe; a context manager.
@@ -78,10 +95,14 @@ class Classifier:
             max_queue=settings.max_queue,
             max_wait=settings.max_wait_ms / 1e3,
         )
+        # One more than decode: the thread that brings a picture to an idle engine runs it too.
+        self._decoders = ThreadPoolExecutor(
+            (settings.decode_threads or available_cores()) + 1, thread_name_prefix="decode"
+        )
+        # Enough that a full batch can wait while every core decodes the next one, and never so
+        # many that they could fill the queue.
+        self._ahead = min(2 * (settings.max_batch + available_cores()), settings.max_queue)
         self._dispatcher.start()
-        # Enough threads that a full batch can wait while every core decodes the next one, and
-        # never so many that they could fill the queue.
-        self._parallel = min(settings.max_batch + available_cores(), settings.max_queue)
 
     def classify(self, picture: Picture, top_k: int = 3) -> Result:
         """The ``top_k`` best classes of one picture.
@@ -89,11 +110,25 @@ class Classifier:
         Raises an ``ImageError`` for what is not a usable picture, ``BadParameter`` for a
         ``top_k`` outside 1…100, and ``OSError`` for a path that cannot be read.
         """
-        started = time.monotonic()
-        decoded = self.decode(picture)
-        decode_time = time.monotonic() - started
-        inferred = self.infer(decoded.pixels).result()
-        return self.result(decoded, inferred, top_k=top_k, started=started, decode_time=decode_time)
+        answer: Future[Result] = Future()
+        self._answer(picture, top_k, float("inf"), answer)
+        return answer.result()
+
+    def submit(
+        self, picture: Picture, top_k: int = 3, *, deadline: float = float("inf")
+    ) -> "Future[Result]":
+        """``classify`` in the background; ``deadline`` is in ``time.monotonic`` seconds.
+
+        The future fails with what ``classify`` raises, with ``DeadlineExceeded``, or with
+        ``Overloaded`` when too many pictures wait. Cancel it and no further work is spent on it.
+        Raises ``NotReady`` after ``close``.
+        """
+        answer: Future[Result] = Future()
+        try:
+            self._decoders.submit(self._answer, picture, top_k, deadline, answer)
+        except RuntimeError as error:
+            raise NotReady("The classifier has been closed.") from error
+        return answer
 
     @overload
     def classify_many(
@@ -114,20 +149,19 @@ class Classifier:
         ``return_errors`` the error stands in the place of its result and the rest goes on.
         """
         iterator = iter(pictures)
-        with ThreadPoolExecutor(self._parallel, thread_name_prefix="classify") as pool:
-            pending: deque[Future[Result]] = deque()
-            for picture in islice(iterator, 2 * self._parallel):
-                pending.append(pool.submit(self.classify, picture, top_k))
+        pending = deque(self.submit(picture, top_k) for picture in islice(iterator, self._ahead))
+        try:
             while pending:
                 try:
                     yield pending.popleft().result()
                 except (MillisightError, OSError) as error:
                     if not return_errors:
-                        pool.shutdown(wait=False, cancel_futures=True)
                         raise
                     yield error
-                for picture in islice(iterator, 1):
-                    pending.append(pool.submit(self.classify, picture, top_k))
+                pending.extend(self.submit(picture, top_k) for picture in islice(iterator, 1))
+        finally:
+            for future in pending:
+                future.cancel()
 
     def decode(self, picture: Picture) -> Decoded:
         """The first stage alone: network input from any kind of picture."""
@@ -147,28 +181,42 @@ class Classifier:
                     hint="Give a path, bytes, a Pillow image or a numpy array.",
                 )
 
-    def infer(
-        self, pixels: NDArray[np.uint8], *, deadline: float = float("inf")
-    ) -> "Future[Inferred]":
-        """The second stage alone; see ``Dispatcher.submit``."""
-        return self._dispatcher.submit(pixels, deadline=deadline)
+    def _answer(
+        self, picture: Picture, top_k: int, deadline: float, answer: "Future[Result]"
+    ) -> None:
+        """Decode ``picture`` in this thread and see to it that ``answer`` gets its outcome."""
+        started = time.monotonic()
+        if answer.cancelled():
+            return
+        try:
+            predictions.check_top_k(top_k)
+            check_deadline(deadline, now=started)
+            decoded = self.decode(picture)
+            finish = partial(
+                self._result, decoded, top_k=top_k, started=started, decoded_at=time.monotonic()
+            )
+            self._dispatcher.submit(
+                decoded.pixels, deadline=deadline, here=True, future=answer, finish=finish
+            )
+        except Exception as error:  # noqa: BLE001
+            if answer.set_running_or_notify_cancel():
+                answer.set_exception(error)
 
-    def result(
+    def _result(
         self,
         decoded: Decoded,
         inferred: Inferred,
         *,
         top_k: int,
         started: float,
-        decode_time: float,
+        decoded_at: float,
     ) -> Result:
-        """The last stage: labels and timings. ``started`` is in ``time.monotonic`` seconds."""
-        best = predictions.top_k(inferred.logits, self.bundle.labels, top_k)
+        """The last stage: labels and timings. The times are in ``time.monotonic`` seconds."""
         return Result(
-            predictions=best,
+            predictions=predictions.top_k(inferred.logits, self.bundle.labels, top_k),
             model=self.bundle.manifest.name,
             timings_ms=Timings(
-                decode=_milliseconds(decode_time),
+                decode=_milliseconds(decoded_at - started),
                 queue=_milliseconds(inferred.queued),
                 inference=_milliseconds(inferred.inference),
                 total=_milliseconds(time.monotonic() - started),
@@ -183,6 +231,7 @@ class Classifier:
 
     def close(self) -> None:
         """Answer what is queued, then stop."""
+        self._decoders.shutdown()
         self._dispatcher.close()
 
     def __enter__(self) -> Self:

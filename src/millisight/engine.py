@@ -6,6 +6,7 @@ unless the scheduler was given a window. While a batch runs, the next one gather
 
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,7 @@ from millisight.cpu import available_cores
 from millisight.errors import BundleError, DeadlineExceeded, NotReady
 from millisight.manifest import Precision
 from millisight.runtime import import_openvino
-from millisight.scheduler import Scheduler
+from millisight.scheduler import Scheduler, Turn
 
 Pixels = NDArray[np.uint8]
 Logits = NDArray[np.float32]
@@ -111,12 +112,41 @@ class Inferred:
 @dataclass(frozen=True, slots=True)
 class _Job:
     pixels: Pixels
-    future: "Future[Inferred]"
+    future: "Future[Any]"
+    finish: Callable[[Inferred], Any]
     submitted: float
 
 
+def check_deadline(deadline: float, *, now: float) -> None:
+    """Raise ``DeadlineExceeded`` once ``deadline`` has come."""
+    if now >= deadline:
+        raise _expired()
+
+
+def _expired() -> DeadlineExceeded:
+    return DeadlineExceeded("The deadline passed while the picture was waiting.")
+
+
+def _complete(job: _Job, inferred: Inferred) -> None:
+    try:
+        outcome = job.finish(inferred)
+    # What cannot be finished is this picture's failure, not its neighbours'.
+    except Exception as error:  # noqa: BLE001
+        job.future.set_exception(error)
+    else:
+        job.future.set_result(outcome)
+
+
+def _unchanged(inferred: Inferred) -> Inferred:
+    return inferred
+
+
 class Dispatcher:
-    """One thread that runs one engine on what waits. ``start`` it first, ``close`` it last."""
+    """Runs one engine on what waits, one batch at a time. ``start`` it first, ``close`` it last.
+
+    A thread of its own takes what gathers while a batch runs. A picture that comes to an idle
+    engine need not wait for that thread to wake up: ``submit(…, here=True)`` runs it at once.
+    """
 
     def __init__(self, engine: Engine, *, max_batch: int, max_queue: int, max_wait: float) -> None:
         self._engine = engine
@@ -124,6 +154,7 @@ class Dispatcher:
             max_batch=max_batch, max_queue=max_queue, max_wait=max_wait
         )
         self._changed = threading.Condition()
+        self._busy = False
         self._closing = False
         self._thread = threading.Thread(target=self._run, name="dispatcher", daemon=True)
 
@@ -136,19 +167,34 @@ class Dispatcher:
         """Whether the thread runs; false after ``close`` or a fault in the thread itself."""
         return self._thread.is_alive()
 
-    def submit(self, pixels: Pixels, *, deadline: float = float("inf")) -> "Future[Inferred]":
+    def submit(
+        self,
+        pixels: Pixels,
+        *,
+        deadline: float = float("inf"),
+        here: bool = False,
+        future: "Future[Any] | None" = None,
+        finish: Callable[[Inferred], Any] = _unchanged,
+    ) -> "Future[Any]":
         """Queue one picture, ``(crop, crop, 3)``; ``deadline`` is in ``time.monotonic`` seconds.
+
+        The future, a new one unless given, receives what ``finish`` makes of the ``Inferred``.
+        ``here`` lets the calling thread run the next batch itself if the engine is idle: that
+        saves the way to another thread, and returns when the batch is done.
 
         Raises ``Overloaded`` at once when the queue is full and ``NotReady`` when closed. The
         future fails with ``DeadlineExceeded`` if the deadline passes first. Cancel the future and
         no work is spent on it.
         """
-        job = _Job(pixels, Future(), time.monotonic())
+        job = _Job(pixels, future or Future(), finish, time.monotonic())
         with self._changed:
             if self._closing or not self.alive:
                 raise NotReady("The engine is not running.", hint="Try again in a moment.")
             self._scheduler.admit(job, now=job.submitted, deadline=deadline)
-            self._changed.notify()
+            turn: Turn[_Job] = self._take() if here else Turn()
+            if not self._busy:
+                self._changed.notify()
+        self._serve(turn)
         return job.future
 
     def close(self) -> None:
@@ -160,36 +206,64 @@ class Dispatcher:
             self._thread.join()
 
     def _run(self) -> None:
-        while (jobs := self._next_batch()) is not None:
-            if jobs:
-                self._infer(jobs)
+        while (turn := self._wait()) is not None:
+            self._serve(turn)
 
-    def _next_batch(self) -> list[_Job] | None:
-        """Wait for the next batch; ``None`` when closed and empty. Fails what has expired."""
+    def _wait(self) -> Turn[_Job] | None:
+        """Wait for something to do; ``None`` when closed and empty."""
         with self._changed:
-            turn = self._scheduler.next_turn(time.monotonic())
-            if not (turn.run or turn.expired):
+            turn = self._take()
+            while not (turn.run or turn.expired):
                 if self._closing and not len(self._scheduler):
                     return None
                 now = time.monotonic()
                 self._changed.wait(None if turn.wake_at is None else max(0.0, turn.wake_at - now))
+                turn = self._take()
+            return turn
+
+    def _take(self) -> Turn[_Job]:
+        """What to do now, with the lock held; a batch makes the engine busy."""
+        if self._busy:
+            return Turn()
+        turn = self._scheduler.next_turn(time.monotonic())
+        self._busy = bool(turn.run)
+        return turn
+
+    def _serve(self, turn: Turn[_Job]) -> None:
         for job in turn.expired:
             if job.future.set_running_or_notify_cancel():
-                job.future.set_exception(
-                    DeadlineExceeded("The deadline passed while the picture was waiting.")
-                )
-        return [job for job in turn.run if job.future.set_running_or_notify_cancel()]
+                job.future.set_exception(_expired())
+        if not turn.run:
+            return
+        try:
+            wanted = [job for job in turn.run if job.future.set_running_or_notify_cancel()]
+            answers = self._infer(wanted)
+        finally:
+            # The next batch may start while these answers are still being handed out.
+            with self._changed:
+                self._busy = False
+                if len(self._scheduler) or self._closing:
+                    self._changed.notify()
+        for job, inferred in answers:
+            _complete(job, inferred)
 
-    def _infer(self, jobs: list[_Job]) -> None:
+    def _infer(self, jobs: list[_Job]) -> list[tuple[_Job, Inferred]]:
+        """What to answer to ``jobs``; nothing if the engine failed, and then the futures have."""
+        if not jobs:
+            return []
         started = time.monotonic()
         try:
             logits = self._engine.infer(np.stack([job.pixels for job in jobs]))
-            answers = list(zip(jobs, logits, strict=True))
+            rows = list(zip(jobs, logits, strict=True))
         # Whatever the engine raises belongs to these pictures; the dispatcher goes on.
         except Exception as error:  # noqa: BLE001
             for job in jobs:
                 job.future.set_exception(error)
-            return
+            return []
+        # Ctrl-C, say, ends this thread; nobody is to wait for it in vain.
+        except BaseException:
+            for job in jobs:
+                job.future.set_exception(NotReady("The engine was stopped."))
+            raise
         taken = time.monotonic() - started
-        for job, row in answers:
-            job.future.set_result(Inferred(row, started - job.submitted, taken))
+        return [(job, Inferred(row, started - job.submitted, taken)) for job, row in rows]

@@ -55,6 +55,9 @@ def decode(data: bytes, preprocess: Preprocess, limits: Limits) -> Decoded:
         with Image.open(BytesIO(data), formats=FORMATS) as image:
             _check_structure(image, data, limits)
             frames = count_frames(image, data)
+            if isinstance(image, JpegImageFile):
+                # Pillow feeds libjpeg this much at a time; all at once saves the copies between.
+                image.decodermaxblock = len(data)
             return _prepare(image, preprocess, limits, frames=frames)
     except ImageError:
         raise

@@ -35,11 +35,17 @@ def softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:
 
 
 def top_indices(logits: NDArray[np.float32], k: int) -> NDArray[np.intp]:
-    """Indices of the ``k`` largest values along the last axis, best first.
+    """Indices of the ``k`` largest of ``logits``, shape ``(classes,)``, best first.
 
     Equal values keep the order of the classes, so an answer never depends on the sorting method.
     """
-    return np.argsort(-logits, axis=-1, kind="stable")[..., :k]
+    return np.argsort(-logits, kind="stable")[:k]
+
+
+def check_top_k(k: int) -> None:
+    """Raise ``BadParameter`` unless ``1 <= k <= MAX_TOP_K``."""
+    if not 1 <= k <= MAX_TOP_K:
+        raise BadParameter(f"top_k must be between 1 and {MAX_TOP_K}, not {k}.")
 
 
 def top_k(logits: NDArray[np.float32], labels: Sequence[str], k: int) -> list[Prediction]:
@@ -48,10 +54,10 @@ def top_k(logits: NDArray[np.float32], labels: Sequence[str], k: int) -> list[Pr
     ``logits`` has shape ``(classes,)``. Fewer than ``k`` are returned where there are fewer
     classes. Raises ``BadParameter`` unless ``1 <= k <= MAX_TOP_K``.
     """
-    if not 1 <= k <= MAX_TOP_K:
-        raise BadParameter(f"top_k must be between 1 and {MAX_TOP_K}, not {k}.")
-    probabilities = softmax(logits)
+    check_top_k(k)
+    best = top_indices(logits, k)
+    confidences = softmax(logits)[best]
     return [
-        Prediction(label=labels[index], confidence=float(probabilities[index]), index=int(index))
-        for index in top_indices(logits, k)
+        Prediction(label=labels[index], confidence=confidence, index=index)
+        for index, confidence in zip(best.tolist(), confidences.tolist(), strict=True)
     ]

@@ -39,6 +39,11 @@ class BrokenOnBlack(FakeEngine):
         return super().infer(batch)
 
 
+def another(number: int) -> bytes:
+    """The same picture in different bytes, so that no answer is shared."""
+    return JPEG + b"%d" % number
+
+
 def problem(response: httpx.Response, status: int, code: str) -> dict[str, str]:
     body: dict[str, str] = response.json()
     assert response.status_code == status, body
@@ -183,7 +188,7 @@ def test_a_full_queue_is_429_with_a_time_to_come_back(against: Against) -> None:
     async def check(client: httpx.AsyncClient) -> None:
         first = asyncio.create_task(client.post("/predict", content=JPEG))
         await asyncio.to_thread(engine.running.wait, 20)
-        posts = [asyncio.create_task(client.post("/predict", content=JPEG)) for _ in range(7)]
+        posts = [asyncio.create_task(client.post("/predict", content=another(i))) for i in range(7)]
         while sum(post.done() for post in posts) < 6:
             await asyncio.wait(posts, return_when=asyncio.FIRST_COMPLETED, timeout=0.01)
         for post in posts:

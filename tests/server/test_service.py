@@ -13,7 +13,7 @@ from millisight.engine import FakeEngine
 from millisight.server import create_app
 from millisight.settings import Settings
 from tests.server.conftest import Against
-from tests.server.test_predict import JPEG, HeldEngine, problem
+from tests.server.test_predict import JPEG, HeldEngine, another, problem
 from tests.support import encode, solid
 
 
@@ -76,7 +76,7 @@ def test_no_work_is_spent_on_what_was_given_up(against: Against) -> None:
     engine = HeldEngine()
 
     async def check(client: httpx.AsyncClient) -> None:
-        posts = [client.post("/predict", content=JPEG) for _ in range(4)]
+        posts = [client.post("/predict", content=another(number)) for number in range(4)]
         for response in await asyncio.gather(*posts):
             problem(response, 504, "deadline_exceeded")
         engine.go.set()

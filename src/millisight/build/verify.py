@@ -41,7 +41,7 @@ def measure_accuracy(
         for pixels, right in _batches(labelled, preprocess, bar):
             truth += right
             for engine, seen in zip(engines, answers, strict=True):
-                seen.extend(top_indices(engine.infer(pixels), 5).tolist())
+                seen.extend(top_indices(row, 5).tolist() for row in engine.infer(pixels))
     if not truth:
         raise DataError("None of the labelled pictures can be read.")
     return [accuracy(seen, truth) for seen in answers]

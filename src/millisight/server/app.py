@@ -10,7 +10,7 @@ from fastapi_offline import FastAPIOffline
 
 from millisight.bundle import Bundle
 from millisight.engine import Engine
-from millisight.server import about, predict
+from millisight.server import about, metrics, predict
 from millisight.server.about import STATIC
 from millisight.server.boundary import Boundary
 from millisight.server.problems import add_error_handlers
@@ -50,11 +50,12 @@ def create_app(
         description=DESCRIPTION,
         lifespan=lifespan,
         redirect_slashes=False,
+        routes=[predict.route],
     )
     app.state.service = service
-    app.include_router(predict.router)
     app.include_router(about.router)
+    app.include_router(metrics.router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     add_error_handlers(app)
-    app.add_middleware(Boundary)
+    app.add_middleware(Boundary, count=service.metrics.count)
     return app

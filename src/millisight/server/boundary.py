@@ -7,6 +7,7 @@ under that id in the log and nowhere else.
 import logging
 import re
 import uuid
+from collections.abc import Callable
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect, Request
@@ -27,8 +28,10 @@ class Boundary:
     """ASGI middleware: the id is the caller's own where it is harmless, else a new one; it is in
     ``request.state.request_id`` and in the answer's header."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, count: Callable[[Scope, int], None]) -> None:
+        """``count`` is told of every answer: the request's scope and the status."""
         self.app = app
+        self.count = count
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -43,6 +46,7 @@ class Boundary:
             nonlocal started
             if message["type"] == "http.response.start":
                 started = True
+                self.count(scope, message["status"])
                 MutableHeaders(scope=message)[HEADER] = request_id
             await send(message)
 

@@ -3,20 +3,20 @@
 import asyncio
 import json
 import time
-from dataclasses import asdict
-from typing import Annotated, Any
+from collections.abc import Callable
+from typing import Any
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import Request, Response
+from fastapi.routing import APIRoute
 from pydantic import BaseModel
+from starlette.types import Receive, Scope, Send
 
 from millisight.classifier import Result, Timings
-from millisight.errors import DeadlineExceeded
-from millisight.predictions import MAX_TOP_K
+from millisight.errors import BadParameter, DeadlineExceeded
+from millisight.predictions import MAX_TOP_K, check_top_k
 from millisight.server.problems import Problem
 from millisight.server.service import Service
 from millisight.server.upload import FIELD, read_picture
-
-router = APIRouter()
 
 
 class PredictionBody(BaseModel):
@@ -47,6 +47,10 @@ class Answer(BaseModel):
     warnings: list[str]
 
 
+DEFAULT_TOP_K = 3
+
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
 _BINARY = {"schema": {"type": "string", "format": "binary"}}
 _REQUEST_BODY = {
     "required": True,
@@ -62,7 +66,22 @@ _REQUEST_BODY = {
         "application/octet-stream": _BINARY,
     },
 }
-_PROBLEMS: dict[int | str, dict[str, Any]] = {
+_PARAMETERS = [
+    {
+        "name": "top_k",
+        "in": "query",
+        "description": "How many classes",
+        "schema": {"type": "integer", "minimum": 1, "maximum": MAX_TOP_K, "default": DEFAULT_TOP_K},
+    },
+    {
+        "name": "If-None-Match",
+        "in": "header",
+        "description": "The ETag of an earlier answer: 304 if it is still the answer",
+        "schema": {"type": "string"},
+    },
+]
+_RESPONSES: dict[int | str, dict[str, Any]] = {
+    304: {"description": "The answer is the one whose ETag was sent"},
     400: {"model": Problem, "description": "No picture in the request"},
     413: {"model": Problem, "description": "Too many bytes or too many pixels"},
     415: {"model": Problem, "description": "Not a picture in a supported format"},
@@ -74,64 +93,97 @@ _PROBLEMS: dict[int | str, dict[str, Any]] = {
 }
 
 
-@router.post(
-    "/predict",
-    response_model=Answer,
-    responses=_PROBLEMS,
-    openapi_extra={"requestBody": _REQUEST_BODY},
-    summary="Classify one picture",
-)
-async def predict(
-    request: Request,
-    top_k: Annotated[int, Query(ge=1, le=MAX_TOP_K, description="How many classes")] = 3,
-) -> Response:
+class DirectRoute(APIRoute):
+    """A route whose endpoint takes the request as it is, and makes the response.
+
+    FastAPI's way of filling in parameters and checking answers costs more time than all that is
+    done here in Python. The errors go up to the handlers of the app as from any other route.
+    """
+
+    def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
+        """As ``APIRoute``; everything but the call is the documentation's."""
+        super().__init__(path, endpoint, **options)
+
+        async def call(scope: Scope, receive: Receive, send: Send) -> None:
+            response = await endpoint(Request(scope, receive))
+            await response(scope, receive, send)
+
+        self.app = call
+
+
+async def predict(request: Request) -> Response:
     """Send the picture as multipart field `file`, or as the body itself."""
     service: Service = request.app.state.service
     deadline_ms = service.settings.deadline_ms
     try:
         async with asyncio.timeout(deadline_ms / 1e3):
-            result = await _answer(request, service, top_k, time.monotonic() + deadline_ms / 1e3)
+            return await _respond(request, service, time.monotonic() + deadline_ms / 1e3)
     except TimeoutError as error:
         raise DeadlineExceeded(
             f"The answer was not ready within {deadline_ms} ms.",
             hint="Try again when the server is less busy, or send a smaller picture.",
         ) from error
-    return _response(result)
 
 
-async def _answer(request: Request, service: Service, top_k: int, deadline: float) -> Result:
-    classifier = service.ready()
-    max_bytes = int(service.settings.max_upload_mb * 1e6)
-    picture = await read_picture(request, max_bytes=max_bytes)
+async def _respond(request: Request, service: Service, deadline: float) -> Response:
+    service.ready()
+    top_k = _top_k(request)
+    picture = await read_picture(request, max_bytes=int(service.settings.max_upload_mb * 1e6))
     started = time.monotonic()
-    loop = asyncio.get_running_loop()
-    decoded = await loop.run_in_executor(service.decoders, classifier.decode, picture)
-    decode_time = time.monotonic() - started
-    inferred = await asyncio.wrap_future(classifier.infer(decoded.pixels, deadline=deadline))
-    return classifier.result(
-        decoded, inferred, top_k=top_k, started=started, decode_time=decode_time
-    )
+    key = await service.key(picture, top_k)
+    etag = f'W/"{key}"'
+    # The weak comparison of RFC 9110, section 8.8.3.2: W/ makes no difference.
+    if f'"{key}"' in request.headers.get("if-none-match", ""):
+        return Response(status_code=304, headers={"ETag": etag})
+    result, cached = await service.answer(key, picture, top_k, deadline=deadline)
+    timings = result.timings_ms
+    if cached:
+        # What this answer cost, not what it once cost somebody else.
+        timings = Timings(0.0, 0.0, 0.0, total=round((time.monotonic() - started) * 1e3, 3))
+    return _response(result, timings, etag, cached=cached)
 
 
-def _response(result: Result) -> Response:
+def _top_k(request: Request) -> int:
+    given = request.query_params.get("top_k", str(DEFAULT_TOP_K))
+    if not given.isdecimal():
+        raise BadParameter(f"Parameter top_k cannot be {given!r}: it must be a whole number.")
+    check_top_k(int(given))
+    return int(given)
+
+
+def _response(result: Result, timings: Timings, etag: str, *, cached: bool) -> Response:
+    parts = {
+        "decode": timings.decode,
+        "queue": timings.queue,
+        "inference": timings.inference,
+        "total": timings.total,
+    }
     body = {
         "predictions": [
             {"label": one.label, "confidence": round(one.confidence, 6), "index": one.index}
             for one in result.predictions
         ],
-        "inference_time_ms": result.inference_time_ms,
+        "inference_time_ms": timings.inference,
         "model": result.model,
-        "timings_ms": asdict(result.timings_ms),
-        "cached": False,
+        "timings_ms": parts,
+        "cached": cached,
         "warnings": result.warnings,
     }
+    # Server-Timing is what browsers show in their network panel.
+    server_timing = ", ".join(f"{name};dur={value:g}" for name, value in parts.items())
     return Response(
-        json.dumps(body, ensure_ascii=False, separators=(",", ":")),
+        _encode(body),
         media_type="application/json",
-        headers={"Server-Timing": server_timing(result.timings_ms)},
+        headers={"ETag": etag, "Server-Timing": server_timing},
     )
 
 
-def server_timing(timings: Timings) -> str:
-    """The parts as a ``Server-Timing`` header, which browsers show in their network panel."""
-    return ", ".join(f"{name};dur={value:g}" for name, value in asdict(timings).items())
+route = DirectRoute(
+    "/predict",
+    predict,
+    methods=["POST"],
+    response_model=Answer,
+    responses=_RESPONSES,
+    openapi_extra={"parameters": _PARAMETERS, "requestBody": _REQUEST_BODY},
+    summary="Classify one picture",
+)

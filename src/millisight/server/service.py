@@ -1,18 +1,26 @@
-"""What the routes share: the settings, the bundle and, once it is warmed up, the classifier."""
+"""What the routes share: the settings, the bundle, the cache and, once warm, the classifier."""
 
 import asyncio
+import contextlib
 import logging
+import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future
+from functools import partial
 
+import millisight
 from millisight.bundle import Bundle
-from millisight.classifier import Classifier
-from millisight.cpu import available_cores
+from millisight.cache import ResultCache, result_key
+from millisight.classifier import Classifier, Result
 from millisight.engine import Engine
-from millisight.errors import NotReady
+from millisight.errors import DeadlineExceeded, NotReady
+from millisight.server.metrics import Metrics
 from millisight.settings import Settings
 
 logger = logging.getLogger(__name__)
+
+_HASHED_AT_ONCE = 1_000_000
+"""Bytes whose digest takes less time than the way to a thread and back would keep others."""
 
 
 class Service:
@@ -25,10 +33,15 @@ class Service:
         self._engine = engine
         self._classifier: Classifier | None = None
         self._stopping = False
-        # One more than cores: while one thread waits for memory or the lock, another decodes.
-        self.decoders = ThreadPoolExecutor(
-            settings.decode_threads or available_cores() + 1, thread_name_prefix="decode"
-        )
+        self.metrics = Metrics()
+        self._identity = (millisight.__version__, bundle.manifest.digest())
+        self._cache: ResultCache[Result] | None = None
+        if settings.cache_entries:
+            self._cache = ResultCache(
+                max_entries=settings.cache_entries,
+                max_bytes=int(settings.cache_mb * 1e6),
+                size_of=Result.size_bytes,
+            )
 
     async def start(self, on_ready: Callable[[], None], on_failure: Callable[[], None]) -> None:
         """Load and warm up in the background of the event loop; then readiness turns true."""
@@ -48,7 +61,6 @@ class Service:
         self._stopping = True
         if self._classifier is not None:
             await asyncio.to_thread(self._classifier.close)
-        self.decoders.shutdown(wait=False, cancel_futures=True)
 
     @property
     def alive(self) -> bool:
@@ -60,3 +72,56 @@ class Service:
         if self._classifier is None or self._stopping or not self._classifier.alive:
             raise NotReady("The model is not ready.", hint="Try again in a moment.")
         return self._classifier
+
+    async def key(self, picture: bytes, top_k: int) -> str:
+        """Names the answer to a request: the same key, the same predictions."""
+        if len(picture) > _HASHED_AT_ONCE:
+            return await asyncio.to_thread(result_key, picture, top_k, *self._identity)
+        return result_key(picture, top_k, *self._identity)
+
+    async def answer(
+        self, key: str, picture: bytes, top_k: int, *, deadline: float
+    ) -> tuple[Result, bool]:
+        """The result, and whether it was there already or another request's computation."""
+        submit = partial(self.ready().submit, picture, top_k, deadline=deadline)
+        if self._cache is None:
+            result = await asyncio.wrap_future(submit())
+            self.metrics.computed.inc()
+            return result, False
+        if (known := self._cache.get(key)) is not None:
+            self.metrics.remembered.inc()
+            return known, True
+        while True:
+            computation, joined = self._cache.join(key, submit)
+            try:
+                result = await _outcome(computation)
+            except asyncio.CancelledError:
+                self._cache.leave(key, computation)
+                raise
+            except DeadlineExceeded:
+                # The deadline of whoever came first; this request may still have time.
+                if not joined or time.monotonic() >= deadline:
+                    raise
+            else:
+                (self.metrics.shared if joined else self.metrics.computed).inc()
+                return result, joined
+
+
+async def _outcome(computation: "Future[Result]") -> Result:
+    """What ``asyncio.wrap_future`` gives, but others wait too: cancelling this cancels nothing."""
+    loop = asyncio.get_running_loop()
+    done = loop.create_future()
+
+    def wake(_: "Future[Result]") -> None:
+        # The loop is closed if the server has gone meanwhile; then nobody waits.
+        with contextlib.suppress(RuntimeError):
+            loop.call_soon_threadsafe(_release, done)
+
+    computation.add_done_callback(wake)
+    await done
+    return computation.result()
+
+
+def _release(done: "asyncio.Future[None]") -> None:
+    if not done.done():
+        done.set_result(None)

@@ -1,0 +1,63 @@
+"""What is counted, for Prometheus: ``GET /metrics``."""
+
+import os
+
+from fastapi import APIRouter, Request, Response
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    CollectorRegistry,
+    Counter,
+    generate_latest,
+    multiprocess,
+)
+from starlette.types import Scope
+
+SHARED_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+"""Environment variable of prometheus_client: where several workers add up their numbers."""
+
+router = APIRouter()
+
+
+class Metrics:
+    """The counters of one app; with several workers, of all of them together."""
+
+    def __init__(self) -> None:
+        """Nothing is counted yet."""
+        self._registry = CollectorRegistry()
+        self._requests = Counter(
+            "millisight_requests",
+            "Requests answered, by route and HTTP status.",
+            ["route", "status"],
+            registry=self._registry,
+        )
+        answers = Counter(
+            "millisight_answers",
+            "Pictures answered, by where the answer came from: computed for this request, shared "
+            "with one under way, or remembered.",
+            ["source"],
+            registry=self._registry,
+        )
+        self.computed = answers.labels("computed")
+        self.shared = answers.labels("shared")
+        self.remembered = answers.labels("remembered")
+
+    def count(self, scope: Scope, status: int) -> None:
+        """One answer with ``status`` to the request of ``scope``."""
+        # Paths that do not exist share one name, or strangers could make up any number.
+        route = getattr(scope.get("route"), "path", "none")
+        self._requests.labels(route, status).inc()
+
+    def render(self) -> bytes:
+        """All numbers in Prometheus' text format."""
+        if not os.environ.get(SHARED_FOLDER):
+            return generate_latest(self._registry)
+        everyone = CollectorRegistry()
+        multiprocess.MultiProcessCollector(everyone)  # type: ignore[no-untyped-call]
+        return generate_latest(everyone)
+
+
+@router.get("/metrics", summary="Numbers for Prometheus", response_class=Response)
+def metrics(request: Request) -> Response:
+    """Counters in Prometheus' text format, of all workers together."""
+    counted: Metrics = request.app.state.service.metrics
+    return Response(counted.render(), media_type=CONTENT_TYPE_LATEST)
