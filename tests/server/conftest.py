@@ -3,12 +3,14 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, nullcontext
+from functools import partial
 from typing import Any
 
 import httpx
 import pytest
 
 from millisight.bundle import read_bundle, starter_path
+from millisight.classifier import Classifier
 from millisight.engine import Engine, FakeEngine
 from millisight.server import create_app
 from millisight.settings import load_settings
@@ -20,12 +22,9 @@ async def serving(
 ) -> AsyncIterator[httpx.AsyncClient]:
     """A client of the app once it is ready; without ``wait``, of one that has not started."""
     ready = asyncio.Event()
-    app = create_app(
-        read_bundle(starter_path()),
-        load_settings(settings, {}),
-        engine=engine or FakeEngine(1000),
-        on_ready=ready.set,
-    )
+    bundle, chosen = read_bundle(starter_path()), load_settings(settings, {})
+    load = partial(Classifier, bundle, chosen, engine=engine or FakeEngine(1000))
+    app = create_app(bundle, chosen, load=load, on_ready=ready.set)
     transport = httpx.ASGITransport(app)
     async with (
         app.router.lifespan_context(app) if wait else nullcontext(),

@@ -8,7 +8,6 @@ import httpx
 import pytest
 
 from millisight.bundle import read_bundle, starter_path
-from millisight.engine import FakeEngine
 from millisight.server import create_app
 from millisight.settings import Settings
 from tests.server.conftest import Against
@@ -58,9 +57,7 @@ def test_a_client_that_leaves_during_its_upload_is_no_error(
 
     async def whole() -> None:
         ready = asyncio.Event()
-        app = create_app(
-            read_bundle(starter_path()), Settings(), engine=FakeEngine(1000), on_ready=ready.set
-        )
+        app = create_app(read_bundle(starter_path()), Settings(), on_ready=ready.set)
         request = {"type": "http", "method": "POST", "path": "/predict"}
         async with app.router.lifespan_context(app):
             await asyncio.wait_for(ready.wait(), 30)

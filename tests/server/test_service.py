@@ -10,6 +10,7 @@ import pytest
 
 from millisight.bundle import GRAPH, Bundle, read_bundle, starter_path
 from millisight.engine import FakeEngine
+from millisight.errors import NotReady
 from millisight.server import create_app
 from millisight.settings import Settings
 from tests.server.conftest import Against
@@ -19,7 +20,7 @@ from tests.support import encode, solid
 
 def test_nothing_is_answered_after_the_end() -> None:
     async def whole() -> None:
-        app = create_app(read_bundle(starter_path()), Settings(), engine=FakeEngine(1000))
+        app = create_app(read_bundle(starter_path()), Settings())
         async with httpx.AsyncClient(
             transport=httpx.ASGITransport(app), base_url="http://test"
         ) as client:
@@ -29,6 +30,24 @@ def test_nothing_is_answered_after_the_end() -> None:
             problem(await client.get("/health/ready"), 503, "not_ready")
 
     asyncio.run(whole())
+
+
+def test_a_start_in_the_foreground_is_ready_or_fails(tmp_path: Path) -> None:
+    starter = read_bundle(starter_path())
+    (tmp_path / GRAPH).write_text("<net/>")
+    broken = Bundle(tmp_path, starter.manifest, starter.labels)
+
+    async def start(bundle: Bundle) -> None:
+        app = create_app(bundle, Settings(), background=False)
+        async with (
+            app.router.lifespan_context(app),
+            httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client,
+        ):
+            assert (await client.get("/health/ready")).status_code == 200
+
+    asyncio.run(start(starter))
+    with pytest.raises(NotReady):
+        asyncio.run(start(broken))
 
 
 def test_a_model_that_cannot_be_loaded_is_reported_once_and_never_ready(

@@ -9,7 +9,7 @@ from fastapi.staticfiles import StaticFiles
 from fastapi_offline import FastAPIOffline
 
 from millisight.bundle import Bundle
-from millisight.engine import Engine
+from millisight.classifier import Classifier
 from millisight.server import about, metrics, predict
 from millisight.server.about import STATIC
 from millisight.server.boundary import Boundary
@@ -24,20 +24,26 @@ def create_app(
     bundle: Bundle,
     settings: Settings,
     *,
-    engine: Engine | None = None,
+    load: Callable[[], Classifier] | None = None,
+    background: bool = True,
     on_ready: Callable[[], None] = lambda: None,
     on_failure: Callable[[], None] = lambda: None,
 ) -> FastAPI:
     """An ASGI app that serves ``bundle``.
 
     The model is loaded when the server starts the app, not here; then ``on_ready`` is called, or
-    ``on_failure`` if that fails. ``engine`` replaces OpenVINO in tests.
+    ``on_failure`` if that fails. In the ``background`` the health routes answer meanwhile;
+    otherwise the start waits for the model, and fails with it. ``load`` makes the classifier where
+    it is not simply made from ``bundle`` and ``settings``.
     """
-    service = Service(bundle, settings, engine=engine)
+    service = Service(bundle, settings, load=load)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         starting = asyncio.create_task(service.start(on_ready, on_failure))
+        if not background:
+            await starting
+            service.ready()
         yield
         await starting
         await service.stop()

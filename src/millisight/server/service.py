@@ -12,7 +12,6 @@ import millisight
 from millisight.bundle import Bundle
 from millisight.cache import ResultCache, result_key
 from millisight.classifier import Classifier, Result
-from millisight.engine import Engine
 from millisight.errors import DeadlineExceeded, NotReady
 from millisight.server.metrics import Metrics
 from millisight.settings import Settings
@@ -26,11 +25,13 @@ _HASHED_AT_ONCE = 1_000_000
 class Service:
     """One model being served. Liveness holds from the start, readiness once it is warmed up."""
 
-    def __init__(self, bundle: Bundle, settings: Settings, *, engine: Engine | None = None) -> None:
-        """Nothing is loaded yet; ``engine`` replaces OpenVINO in tests."""
+    def __init__(
+        self, bundle: Bundle, settings: Settings, *, load: Callable[[], Classifier] | None = None
+    ) -> None:
+        """Nothing is loaded yet; ``load`` does it, by default here and now when asked to start."""
         self.bundle = bundle
         self.settings = settings
-        self._engine = engine
+        self._load = load or partial(Classifier, bundle, settings)
         self._classifier: Classifier | None = None
         self._stopping = False
         self.metrics = Metrics()
@@ -46,9 +47,7 @@ class Service:
     async def start(self, on_ready: Callable[[], None], on_failure: Callable[[], None]) -> None:
         """Load and warm up in the background of the event loop; then readiness turns true."""
         try:
-            self._classifier = await asyncio.to_thread(
-                Classifier, self.bundle, self.settings, engine=self._engine
-            )
+            self._classifier = await asyncio.to_thread(self._load)
         # Whatever stops the model from loading stops the server, with its reason in the log.
         except Exception:
             logger.exception("The model could not be loaded")
