@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Iterator
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import count
 
@@ -10,7 +10,15 @@ import numpy as np
 import pytest
 
 from millisight.bundle import read_bundle, starter_path
-from millisight.engine import Dispatcher, Engine, FakeEngine, Logits, OpenVINOEngine, Pixels
+from millisight.engine import (
+    Dispatcher,
+    Engine,
+    FakeEngine,
+    Inferred,
+    Logits,
+    OpenVINOEngine,
+    Pixels,
+)
 from millisight.errors import BundleError, DeadlineExceeded, NotReady, Overloaded
 
 
@@ -26,26 +34,26 @@ class HeldEngine(FakeEngine):
         self.running = threading.Semaphore(0)
         self.go = threading.Semaphore(0)
 
-    def infer(self, batch: Pixels) -> Logits:
+    def infer(self, batch: Pixels, *, alone: bool = False) -> Logits:
         self.running.release()
         self.go.acquire()
-        return super().infer(batch)
+        return super().infer(batch, alone=alone)
 
 
 class BrokenEngine(FakeEngine):
     """Fails on pictures of zeros."""
 
-    def infer(self, batch: Pixels) -> Logits:
+    def infer(self, batch: Pixels, *, alone: bool = False) -> Logits:
         if not batch.any():
             raise RuntimeError("no light")
-        return super().infer(batch)
+        return super().infer(batch, alone=alone)
 
 
 class ForgetfulEngine(FakeEngine):
     """Leaves out the last answer."""
 
-    def infer(self, batch: Pixels) -> Logits:
-        return super().infer(batch)[:-1]
+    def infer(self, batch: Pixels, *, alone: bool = False) -> Logits:
+        return super().infer(batch, alone=alone)[:-1]
 
 
 @contextmanager
@@ -78,6 +86,68 @@ def test_a_lone_picture_is_run_alone_and_at_once() -> None:
     assert engine.batch_sizes == [1]
     assert answer.inference >= 0
     assert answer.queued >= 0
+
+
+def test_who_brings_a_picture_to_a_free_lane_runs_it() -> None:
+    class Witness(FakeEngine):
+        def infer(self, batch: Pixels, *, alone: bool = False) -> Logits:
+            seen.append((threading.current_thread(), alone))
+            return super().infer(batch, alone=alone)
+
+    seen: list[tuple[threading.Thread, bool]] = []
+    with dispatcher(Witness(7)) as one:
+        future = one.submit(picture(5), here=True)
+        assert future.done()
+        assert seen == [(threading.current_thread(), True)]
+        one.submit(picture(6)).result(10)
+        assert seen[1][0] is not threading.current_thread()
+
+
+def test_lanes_run_side_by_side_and_share_what_waits() -> None:
+    engine = HeldEngine()
+    engine.lanes = 2
+    with dispatcher(engine) as one:
+        first = one.submit(picture(0))
+        engine.running.acquire()
+        waiting = [one.submit(picture(value)) for value in range(1, 6)]
+        engine.go.release()
+        first.result(10)
+        engine.running.acquire()
+        engine.running.acquire()  # both lanes are inside at once
+        engine.go.release()
+        engine.go.release()
+        assert [int(f.result(10).logits.argmax()) for f in waiting] == [1, 2, 3, 4, 5]
+    assert sorted(engine.batch_sizes) == [1, 2, 3]
+
+
+def test_what_cannot_be_finished_fails_by_itself() -> None:
+    def finish(inferred: Inferred) -> int:
+        return 10 // int(inferred.logits.argmax())
+
+    engine = HeldEngine()
+    with dispatcher(engine) as one:
+        held = one.submit(picture(9))
+        engine.running.acquire()
+        futures = [one.submit(picture(value), finish=finish) for value in (0, 5)]
+        engine.go.release(2)
+        held.result(10)
+        with pytest.raises(ZeroDivisionError):
+            futures[0].result(10)
+        assert futures[1].result(10) == 2
+
+
+def test_nobody_waits_for_an_engine_that_was_stopped() -> None:
+    class Interrupted(FakeEngine):
+        def infer(self, batch: Pixels, *, alone: bool = False) -> Logits:  # noqa: ARG002
+            raise KeyboardInterrupt
+
+    with dispatcher(Interrupted(7)) as one:
+        given: Future[object] = Future()
+        with pytest.raises(KeyboardInterrupt):
+            one.submit(picture(1), here=True, future=given)
+        with pytest.raises(NotReady):
+            given.result(10)
+        assert one.alive
 
 
 def test_a_full_queue_refuses_and_the_rest_is_answered() -> None:
@@ -215,6 +285,18 @@ def test_logits_do_not_depend_on_what_shares_the_batch() -> None:
         alone = engine.infer(pictures[position : position + 1])[0]
         np.testing.assert_allclose(alone, together[position], atol=1e-3)
     np.testing.assert_allclose(engine.infer(pictures[2:5]), together[2:5], atol=1e-3)
+
+
+def test_alone_or_side_by_side_the_logits_are_the_same() -> None:
+    bundle = read_bundle(starter_path())
+    engine = OpenVINOEngine(bundle.graph, precision="int8", threads=2, max_batch=3)
+    rng = np.random.default_rng(3)
+    pictures = rng.integers(0, 256, (6, 224, 224, 3), np.uint8)
+    expected = [engine.infer(one[None], alone=True)[0] for one in pictures]
+    with ThreadPoolExecutor(engine.lanes) as pool:
+        halves = list(pool.map(engine.infer, [pictures[:3], pictures[3:]]))
+    for side_by_side, alone in zip(np.concatenate(halves), expected, strict=True):
+        np.testing.assert_allclose(side_by_side, alone, atol=1e-4)
 
 
 def test_a_graph_that_openvino_cannot_read_is_a_bundle_error(tmp_path) -> None:

@@ -10,48 +10,102 @@ from millisight.scheduler import Scheduler, Turn
 NEVER = 10**9
 
 steps = st.lists(
-    st.tuples(st.integers(0, 20), st.one_of(st.none(), st.integers(1, 60))), max_size=60
+    st.tuples(
+        st.integers(0, 20),
+        st.one_of(st.sampled_from(["turn", "finish"]), st.integers(1, 60)),
+    ),
+    max_size=80,
 )
-"""Time that passes, then either a turn of the engine (None) or an item with that much time."""
+"""Time that passes, then a turn, the end of the oldest batch, or an item with that much time."""
 
 
-@given(steps, st.integers(1, 5), st.integers(1, 8), st.sampled_from([0, 0, 7]))
-def test_each_admitted_item_leaves_once_in_order_and_within_the_caps(
-    script: list[tuple[int, int | None]], max_batch: int, max_queue: int, window: int
-) -> None:
-    scheduler: Scheduler[int] = Scheduler(max_batch=max_batch, max_queue=max_queue, max_wait=window)
-    now = 0
-    deadlines: list[int] = []
-    admitted: list[int] = []
-    ran: list[int] = []
-    expired: list[int] = []
+class Machine:
+    """Runs what a scheduler hands out and holds it to its laws."""
 
-    def take(turn: Turn[int]) -> None:
-        assert len(turn.run) <= max_batch
-        assert all(deadlines[item] > now for item in turn.run)
-        assert all(deadlines[item] <= now for item in turn.expired)
-        ran.extend(turn.run)
-        expired.extend(turn.expired)
+    def __init__(self, scheduler: Scheduler[int]) -> None:
+        self.scheduler = scheduler
+        self.now = 0
+        self.deadlines: list[int] = []
+        self.admitted: list[int] = []
+        self.ran: list[int] = []
+        self.expired: list[int] = []
+        self.running: list[Turn[int]] = []
 
-    for pause, allowed in script:
-        now += pause
-        if allowed is None:
-            take(scheduler.next_turn(now))
-            continue
-        deadlines.append(now + allowed)
-        item = len(deadlines) - 1
-        if len(scheduler) < max_queue:
-            scheduler.admit(item, now=now, deadline=now + allowed)
-            admitted.append(item)
+    def offer(self, allowed: int) -> None:
+        item = len(self.deadlines)
+        self.deadlines.append(self.now + allowed)
+        if len(self.scheduler) < self.scheduler.max_queue:
+            self.scheduler.admit(item, now=self.now, deadline=self.now + allowed)
+            self.admitted.append(item)
         else:
             with pytest.raises(Overloaded):
-                scheduler.admit(item, now=now, deadline=now + allowed)
-        assert len(scheduler) <= max_queue
-    now += 1000
-    while len(scheduler):
-        take(scheduler.next_turn(now))
-    assert ran == sorted(ran)
-    assert sorted(ran + expired) == admitted
+                self.scheduler.admit(item, now=self.now, deadline=self.now + allowed)
+        assert len(self.scheduler) <= self.scheduler.max_queue
+
+    def turn(self) -> None:
+        waited = len(self.scheduler)
+        turn = self.scheduler.next_turn(self.now)
+        assert len(turn.run) <= self.scheduler.max_batch
+        assert all(self.deadlines[item] > self.now for item in turn.run)
+        assert all(self.deadlines[item] <= self.now for item in turn.expired)
+        self.ran.extend(turn.run)
+        self.expired.extend(turn.expired)
+        if turn.alone:
+            assert len(turn.run) == 1
+            assert not self.running
+            assert waited == 1 + len(turn.expired)
+        if turn.run:
+            self.running.append(turn)
+        assert len(self.running) <= self.scheduler.lanes
+        assert not any(one.alone for one in self.running[:-1])
+        free = not any(one.alone for one in self.running) and (
+            len(self.running) < self.scheduler.lanes
+        )
+        if not self.scheduler.max_wait and waited and free:
+            assert turn.run or turn.expired
+
+    def finish(self) -> None:
+        if self.running:
+            self.scheduler.finished(self.running.pop(0))
+
+
+@given(steps, st.integers(1, 5), st.integers(1, 8), st.sampled_from([0, 0, 7]), st.integers(1, 3))
+def test_each_admitted_item_leaves_once_in_order_and_within_the_caps(
+    script: list[tuple[int, str | int]], max_batch: int, max_queue: int, window: int, lanes: int
+) -> None:
+    machine = Machine(
+        Scheduler(max_batch=max_batch, max_queue=max_queue, max_wait=window, lanes=lanes)
+    )
+    for pause, step in script:
+        machine.now += pause
+        if isinstance(step, int):
+            machine.offer(step)
+        elif step == "turn":
+            machine.turn()
+        else:
+            machine.finish()
+    machine.now += 1000
+    while len(machine.scheduler):
+        machine.turn()
+        machine.finish()
+    assert machine.ran == sorted(machine.ran)
+    assert sorted(machine.ran + machine.expired) == machine.admitted
+
+
+def test_a_picture_alone_gets_everything_and_others_wait_for_it() -> None:
+    scheduler: Scheduler[int] = Scheduler(max_batch=4, max_queue=9, lanes=2)
+    scheduler.admit(0, now=0, deadline=NEVER)
+    alone = scheduler.next_turn(0)
+    assert alone == Turn(run=[0], alone=True)
+    for item in range(1, 4):
+        scheduler.admit(item, now=1, deadline=NEVER)
+    assert scheduler.next_turn(1) == Turn()
+    scheduler.finished(alone)
+    first, second = scheduler.next_turn(2), scheduler.next_turn(2)
+    assert (first, second) == (Turn(run=[1, 2]), Turn(run=[3]))
+    scheduler.finished(second)
+    scheduler.admit(4, now=3, deadline=NEVER)
+    assert scheduler.next_turn(3) == Turn(run=[4])
 
 
 @given(st.integers(1, 20), st.integers(1, 8))
@@ -85,7 +139,9 @@ def test_a_refused_item_changes_nothing() -> None:
     scheduler.admit("in", now=0, deadline=NEVER)
     with pytest.raises(Overloaded, match="1 pictures are waiting"):
         scheduler.admit("out", now=0, deadline=NEVER)
-    assert scheduler.next_turn(0).run == ["in"]
+    turn = scheduler.next_turn(0)
+    assert turn.run == ["in"]
+    scheduler.finished(turn)
     scheduler.admit("again", now=1, deadline=NEVER)
     assert scheduler.next_turn(1).run == ["again"]
 
@@ -103,4 +159,8 @@ def test_one_at_a_time_is_possible() -> None:
     scheduler: Scheduler[int] = Scheduler(max_batch=1, max_queue=8)
     for item in range(3):
         scheduler.admit(item, now=0, deadline=NEVER)
-    assert [scheduler.next_turn(0).run for _ in range(4)] == [[0], [1], [2], []]
+    for expected in ([0], [1], [2], []):
+        turn = scheduler.next_turn(0)
+        assert turn.run == expected
+        if turn.run:
+            scheduler.finished(turn)

@@ -26,52 +26,86 @@ Logits = NDArray[np.float32]
 
 
 class Engine(Protocol):
-    """Runs the network. Called from one thread at a time."""
+    """Runs the network, in up to ``lanes`` threads at a time."""
 
-    def infer(self, batch: Pixels) -> Logits:
-        """Logits ``(n, classes)`` for pixels ``(n, crop, crop, 3)``, RGB."""
+    @property
+    def lanes(self) -> int:
+        """How many batches may run side by side."""
+        ...
+
+    def infer(self, batch: Pixels, *, alone: bool = False) -> Logits:
+        """Logits ``(n, classes)`` for pixels ``(n, crop, crop, 3)``, RGB.
+
+        ``alone`` promises that ``batch`` is one picture and nothing else runs meanwhile.
+        """
         ...
 
 
 class OpenVINOEngine:
-    """A graph compiled for this machine's CPU, one stream over ``threads`` cores."""
+    """A graph compiled for this machine's CPU, twice.
+
+    Side by side, each lane runs its batches on one core: no core waits for another, which gives the
+    most pictures a second. A picture that is alone runs on all cores, which gives its answer first.
+    """
 
     def __init__(
-        self, graph: Path, *, precision: Precision, threads: int = 0, max_batch: int = 8
+        self, graph: Path, *, precision: Precision, threads: int = 0, max_batch: int = 4
     ) -> None:
         """Compile ``graph`` (OpenVINO IR, one uint8 input ``(?, crop, crop, 3)``) and warm up.
 
         ``threads`` 0 takes every core this process may use. Raises ``BundleError`` when OpenVINO
         cannot read the graph.
         """
+        self.lanes = threads or available_cores()
         ov = import_openvino()
         core = ov.Core()
         try:
             model = core.read_model(graph)
-            _, *dimensions = model.input().get_partial_shape()
-            picture = [dimension.get_length() for dimension in dimensions]
+            picture = [side.get_length() for side in list(model.input().partial_shape)[1:]]
             model.reshape([ov.Dimension(1, max_batch), *picture])
-            compiled = core.compile_model(model, "CPU", _config(precision, threads))
+            side_by_side = core.compile_model(
+                model, "CPU", _config(precision, self.lanes, self.lanes)
+            )
+            model.reshape([1, *picture])
+            whole = core.compile_model(model, "CPU", _config(precision, self.lanes, 1))
         except RuntimeError as error:
             raise BundleError(
                 f"OpenVINO cannot load {graph}.", hint="Build the bundle again."
             ) from error
-        self._request: Any = compiled.create_infer_request()
-        # The first run at each batch size prepares kernels for it; no request should pay for that.
-        for size in range(1, max_batch + 1):
-            self.infer(np.zeros((size, *picture), np.uint8))
+        self._whole: Any = whole.create_infer_request()
+        self._requests: list[Any] = [side_by_side.create_infer_request() for _ in range(self.lanes)]
+        self._warm_up([np.zeros((size, *picture), np.uint8) for size in range(1, max_batch + 1)])
 
-    def infer(self, batch: Pixels) -> Logits:
+    def _warm_up(self, batches: list[Pixels]) -> None:
+        """The first run at each size prepares kernels for it; no request should pay for that."""
+        self._whole.infer([batches[0]])
+        for batch in batches:
+            # All at once, so that every stream gets one.
+            for request in self._requests:
+                request.start_async([batch])
+            for request in self._requests:
+                request.wait()
+
+    def infer(self, batch: Pixels, *, alone: bool = False) -> Logits:
         """See ``Engine.infer``; ``batch`` has at most ``max_batch`` pictures."""
-        outputs = self._request.infer([np.ascontiguousarray(batch)], share_inputs=True)
-        return np.array(outputs[0], dtype=np.float32)
+        pixels = np.ascontiguousarray(batch)
+        if alone:
+            return np.array(self._whole.infer([pixels], share_inputs=True)[0], np.float32)
+        request = self._requests.pop()
+        try:
+            request.start_async([pixels], share_inputs=True)
+            request.wait()
+            return np.array(request.get_output_tensor(0).data, np.float32)
+        finally:
+            self._requests.append(request)
 
 
-def _config(precision: Precision, threads: int) -> dict[str, str | int]:
+def _config(precision: Precision, threads: int, streams: int) -> dict[str, str | int | bool]:
     return {
-        "PERFORMANCE_HINT": "LATENCY",
-        "NUM_STREAMS": 1,
-        "INFERENCE_NUM_THREADS": threads or available_cores(),
+        "NUM_STREAMS": streams,
+        "INFERENCE_NUM_THREADS": threads,
+        # OpenVINO pins its threads to the first cores, those of every process to the same ones.
+        "ENABLE_CPU_PINNING": False,
         # Said outright because OpenVINO's default depends on the CPU, and the logits with it.
         "INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32",
     }
@@ -83,13 +117,14 @@ class FakeEngine:
     The top-1 class of a picture is the value of its first byte modulo ``class_count``.
     """
 
-    def __init__(self, class_count: int, *, seconds: float = 0.0) -> None:
+    def __init__(self, class_count: int, *, seconds: float = 0.0, lanes: int = 1) -> None:
         self.class_count = class_count
+        self.lanes = lanes
         self.seconds = seconds
         self.batch_sizes: list[int] = []
         """The size of every batch that was run, in order."""
 
-    def infer(self, batch: Pixels) -> Logits:
+    def infer(self, batch: Pixels, *, alone: bool = False) -> Logits:  # noqa: ARG002
         """See ``Engine.infer``; takes ``seconds`` of sleep."""
         self.batch_sizes.append(len(batch))
         time.sleep(self.seconds)
@@ -142,30 +177,33 @@ def _unchanged(inferred: Inferred) -> Inferred:
 
 
 class Dispatcher:
-    """Runs one engine on what waits, one batch at a time. ``start`` it first, ``close`` it last.
+    """Runs one engine on what waits. ``start`` it first, ``close`` it last.
 
-    A thread of its own takes what gathers while a batch runs. A picture that comes to an idle
-    engine need not wait for that thread to wake up: ``submit(…, here=True)`` runs it at once.
+    A thread for each lane of the engine takes what gathers while batches run. Who brings a picture
+    to a free lane need not wait for such a thread to wake up: ``submit(…, here=True)`` runs it.
     """
 
     def __init__(self, engine: Engine, *, max_batch: int, max_queue: int, max_wait: float) -> None:
         self._engine = engine
         self._scheduler: Scheduler[_Job] = Scheduler(
-            max_batch=max_batch, max_queue=max_queue, max_wait=max_wait
+            max_batch=max_batch, max_queue=max_queue, max_wait=max_wait, lanes=engine.lanes
         )
         self._changed = threading.Condition()
-        self._busy = False
         self._closing = False
-        self._thread = threading.Thread(target=self._run, name="dispatcher", daemon=True)
+        self._threads = [
+            threading.Thread(target=self._run, name=f"lane-{number}", daemon=True)
+            for number in range(engine.lanes)
+        ]
 
     def start(self) -> None:
         """Begin to take pictures."""
-        self._thread.start()
+        for thread in self._threads:
+            thread.start()
 
     @property
     def alive(self) -> bool:
-        """Whether the thread runs; false after ``close`` or a fault in the thread itself."""
-        return self._thread.is_alive()
+        """Whether the threads run; false after ``close`` or a fault in a thread itself."""
+        return all(thread.is_alive() for thread in self._threads)
 
     def submit(
         self,
@@ -179,8 +217,8 @@ class Dispatcher:
         """Queue one picture, ``(crop, crop, 3)``; ``deadline`` is in ``time.monotonic`` seconds.
 
         The future, a new one unless given, receives what ``finish`` makes of the ``Inferred``.
-        ``here`` lets the calling thread run the next batch itself if the engine is idle: that
-        saves the way to another thread, and returns when the batch is done.
+        ``here`` lets the calling thread run the next batch itself if a lane is free: that saves the
+        way to another thread, and returns when the batch is done.
 
         Raises ``Overloaded`` at once when the queue is full and ``NotReady`` when closed. The
         future fails with ``DeadlineExceeded`` if the deadline passes first. Cancel the future and
@@ -191,8 +229,8 @@ class Dispatcher:
             if self._closing or not self.alive:
                 raise NotReady("The engine is not running.", hint="Try again in a moment.")
             self._scheduler.admit(job, now=job.submitted, deadline=deadline)
-            turn: Turn[_Job] = self._take() if here else Turn()
-            if not self._busy:
+            turn: Turn[_Job] = self._scheduler.next_turn(job.submitted) if here else Turn()
+            if not turn.run:
                 self._changed.notify()
         self._serve(turn)
         return job.future
@@ -201,9 +239,10 @@ class Dispatcher:
         """Finish what is queued, then stop. Calling it again does nothing."""
         with self._changed:
             self._closing = True
-            self._changed.notify()
-        if self.alive:
-            self._thread.join()
+            self._changed.notify_all()
+        for thread in self._threads:
+            if thread.is_alive():
+                thread.join()
 
     def _run(self) -> None:
         while (turn := self._wait()) is not None:
@@ -212,22 +251,14 @@ class Dispatcher:
     def _wait(self) -> Turn[_Job] | None:
         """Wait for something to do; ``None`` when closed and empty."""
         with self._changed:
-            turn = self._take()
-            while not (turn.run or turn.expired):
+            while True:
+                turn = self._scheduler.next_turn(time.monotonic())
+                if turn.run or turn.expired:
+                    return turn
                 if self._closing and not len(self._scheduler):
                     return None
                 now = time.monotonic()
                 self._changed.wait(None if turn.wake_at is None else max(0.0, turn.wake_at - now))
-                turn = self._take()
-            return turn
-
-    def _take(self) -> Turn[_Job]:
-        """What to do now, with the lock held; a batch makes the engine busy."""
-        if self._busy:
-            return Turn()
-        turn = self._scheduler.next_turn(time.monotonic())
-        self._busy = bool(turn.run)
-        return turn
 
     def _serve(self, turn: Turn[_Job]) -> None:
         for job in turn.expired:
@@ -237,23 +268,22 @@ class Dispatcher:
             return
         try:
             wanted = [job for job in turn.run if job.future.set_running_or_notify_cancel()]
-            answers = self._infer(wanted)
+            answers = self._infer(wanted, alone=turn.alone)
         finally:
             # The next batch may start while these answers are still being handed out.
             with self._changed:
-                self._busy = False
-                if len(self._scheduler) or self._closing:
-                    self._changed.notify()
+                self._scheduler.finished(turn)
+                self._changed.notify_all()
         for job, inferred in answers:
             _complete(job, inferred)
 
-    def _infer(self, jobs: list[_Job]) -> list[tuple[_Job, Inferred]]:
+    def _infer(self, jobs: list[_Job], *, alone: bool) -> list[tuple[_Job, Inferred]]:
         """What to answer to ``jobs``; nothing if the engine failed, and then the futures have."""
         if not jobs:
             return []
         started = time.monotonic()
         try:
-            logits = self._engine.infer(np.stack([job.pixels for job in jobs]))
+            logits = self._engine.infer(np.stack([job.pixels for job in jobs]), alone=alone)
             rows = list(zip(jobs, logits, strict=True))
         # Whatever the engine raises belongs to these pictures; the dispatcher goes on.
         except Exception as error:  # noqa: BLE001

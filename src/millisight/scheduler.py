@@ -4,7 +4,9 @@ The laws of this file:
 
 - An admitted item leaves exactly once, in the order it came: to run, or because it expired.
 - A batch never holds more than ``max_batch`` items and the queue never more than ``max_queue``.
-- With ``max_wait`` 0 nothing waits while the engine is free: a batch is what is there.
+- Never more than ``lanes`` batches run at once, and one that runs ``alone`` runs by itself.
+- With ``max_wait`` 0 nothing waits while a lane is free: a batch is what is there, shared out
+  evenly among the lanes that are free.
 - A refused item changes nothing.
 
 Time is an argument, in any one unit; there is no clock, thread or event loop here.
@@ -25,6 +27,8 @@ class Turn(Generic[Item]):
 
     run: list[Item] = field(default_factory=list)
     """The next batch; empty when there is nothing to run yet."""
+    alone: bool = False
+    """Nothing else runs or waits, so this batch, a single item, gets the whole machine."""
     expired: list[Item] = field(default_factory=list)
     """Items whose deadline has passed; no work is to be spent on them."""
     wake_at: float | None = None
@@ -39,12 +43,16 @@ class _Waiting(Generic[Item]):
 
 
 class Scheduler(Generic[Item]):
-    """A bounded queue that hands out greedy batches."""
+    """A bounded queue that hands out greedy batches to ``lanes`` that run them side by side."""
 
-    def __init__(self, *, max_batch: int, max_queue: int, max_wait: float = 0.0) -> None:
+    def __init__(
+        self, *, max_batch: int, max_queue: int, max_wait: float = 0.0, lanes: int = 1
+    ) -> None:
         self.max_batch = max_batch
         self.max_queue = max_queue
         self.max_wait = max_wait
+        self.lanes = lanes
+        self._free = lanes
         self._waiting: deque[_Waiting[Item]] = deque()
 
     def __len__(self) -> int:
@@ -60,15 +68,25 @@ class Scheduler(Generic[Item]):
         self._waiting.append(_Waiting(item, now, deadline))
 
     def next_turn(self, now: float) -> Turn[Item]:
-        """What the free engine should do at time ``now``; what is handed out is gone from here."""
+        """What to do at time ``now``; what is handed out is gone from here.
+
+        A turn with a batch holds its lane, or all of them, until ``finished`` is told.
+        """
         expired = [entry.item for entry in self._waiting if entry.deadline <= now]
         if expired:
             self._waiting = deque(entry for entry in self._waiting if entry.deadline > now)
-        if not self._waiting:
+        if not (self._waiting and self._free):
             return Turn(expired=expired)
         # The window starts when the oldest item arrived, not when it is looked at.
         full_at = self._waiting[0].arrived + self.max_wait
         if len(self._waiting) < self.max_batch and now < full_at:
             return Turn(expired=expired, wake_at=full_at)
-        count = min(self.max_batch, len(self._waiting))
-        return Turn(run=[self._waiting.popleft().item for _ in range(count)], expired=expired)
+        alone = len(self._waiting) == 1 and self._free == self.lanes
+        count = min(self.max_batch, -(-len(self._waiting) // self._free))
+        self._free -= self.lanes if alone else 1
+        run = [self._waiting.popleft().item for _ in range(count)]
+        return Turn(run=run, alone=alone, expired=expired)
+
+    def finished(self, turn: Turn[Item]) -> None:
+        """The batch of ``turn`` has run."""
+        self._free += self.lanes if turn.alone else 1

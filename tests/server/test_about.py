@@ -15,7 +15,7 @@ from tests.server.test_predict import problem
 class DeadlyEngine(FakeEngine):
     """Ends the dispatcher's thread itself, as no ordinary exception does."""
 
-    def infer(self, batch: Pixels) -> Logits:  # noqa: ARG002
+    def infer(self, batch: Pixels, *, alone: bool = False) -> Logits:  # noqa: ARG002
         raise SystemExit
 
 

@@ -24,19 +24,19 @@ class HeldEngine(FakeEngine):
         self.running = threading.Event()
         self.go = threading.Event()
 
-    def infer(self, batch: Pixels) -> Logits:
+    def infer(self, batch: Pixels, *, alone: bool = False) -> Logits:
         self.running.set()
         self.go.wait(20)
-        return super().infer(batch)
+        return super().infer(batch, alone=alone)
 
 
 class BrokenOnBlack(FakeEngine):
     """Fails on black pictures."""
 
-    def infer(self, batch: Pixels) -> Logits:
+    def infer(self, batch: Pixels, *, alone: bool = False) -> Logits:
         if not batch.any():
             raise RuntimeError("secret detail")
-        return super().infer(batch)
+        return super().infer(batch, alone=alone)
 
 
 def another(number: int) -> bytes:
