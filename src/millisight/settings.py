@@ -63,11 +63,10 @@ class Settings(BaseModel):
         0,
         ge=0,
         le=1024,
-        description="Threads of a worker that decode pictures; 0 or auto takes one more than "
-        "its cores.",
+        description="Threads of a worker that decode pictures; 0 or auto takes one a core.",
     )
     max_batch: int = Field(
-        8, ge=1, le=256, description="Most pictures the network takes in one run."
+        4, ge=1, le=256, description="Most pictures the network takes in one run."
     )
     max_wait_ms: int = Field(
         0, ge=0, le=1000, description="How long a picture may wait for company; 0 never waits."

@@ -34,6 +34,8 @@ from millisight.settings import Settings, load_settings
     "max_batch",
     "max_wait_ms",
     "max_queue",
+    "cache_entries",
+    "cache_mb",
     "home",
     "log_level",
 )
