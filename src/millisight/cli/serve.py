@@ -15,7 +15,7 @@ import millisight
 from millisight.bundle import DEFAULT, STARTER, Bundle, find_bundle, read_bundle, starter_path
 from millisight.cli import exit_codes
 from millisight.cli.options import setting_options
-from millisight.cpu import available_cores
+from millisight.cpu import find_cores
 from millisight.errors import SettingsError
 from millisight.server import create_app
 from millisight.settings import Settings, load_settings
@@ -100,11 +100,13 @@ def _greet(bundle: Bundle, settings: Settings, listener: socket.socket) -> None:
     """Say which model answers, where its weights came from, and where to look."""
     host, port, *_ = listener.getsockname()
     shown_host = f"[{host}]" if ":" in host else host
-    threads = settings.threads or available_cores()
+    cores = find_cores()
+    threads = settings.threads or cores.count
     lines = [
         f"millisight {millisight.__version__}",
         f"  model    {bundle.manifest.describe()}",
-        f"  threads  {threads} for the network, of {available_cores()} cores this process may use",
+        f"  cores    {cores.describe()}",
+        f"  threads  {threads} for the network",
         f"  page     http://{shown_host}:{port}/",
         f"  API      http://{shown_host}:{port}/docs",
     ]
