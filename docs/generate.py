@@ -12,7 +12,7 @@ from millisight import errors
 from millisight.cli.exit_codes import exit_code
 from millisight.cli.main import commands
 from millisight.errors import MillisightError
-from millisight.settings import ENV_PREFIX, Settings
+from millisight.settings import CONFIG, ENV_PREFIX, Settings
 
 REFERENCE = Path(__file__).parent / "reference"
 NOTE = "<!-- Made by `make docs`; do not edit. -->"
@@ -26,8 +26,12 @@ def settings_page() -> str:
         NOTE,
         "",
         "A value comes from the command's option, else from the environment variable, else from "
-        "the default. An unknown `MILLISIGHT_…` variable or a value out of range is refused at "
-        "the start, by name.",
+        "the settings file, else from the default. The file is TOML, one `name = value` a line, "
+        "where a name is the option's with `_` for `-`: `max_batch = 4`. It is the one that "
+        f"`--{CONFIG}` or `{ENV_PREFIX}{CONFIG.upper()}` names, else `millisight/settings.toml` in "
+        "the user's configuration folder (on Linux `~/.config`), if there is one. An unknown "
+        "`MILLISIGHT_…` variable, an unknown name in the file or a value out of range is refused "
+        "at the start, by name.",
         "",
         "| option | environment | default | allowed | meaning |",
         "|---|---|---|---|---|",

@@ -1,24 +1,45 @@
 """Every setting once: name, type, default, limits and help.
 
 A value comes from a command-line flag, else from the environment (``MILLISIGHT_<NAME>``), else
-from the default. What is unknown or out of range is refused by name before anything starts.
+from the settings file, else from the default. What is unknown or out of range is refused by name
+before anything starts.
+
+pydantic-settings has sources for all of these, but passes over unknown variables in silence and
+does not tell where a value came from.
 """
 
 import difflib
 import os
+import tomllib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import platformdirs
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+)
+from pydantic_core import PydanticCustomError
 
 from millisight.errors import SettingsError
 
 ENV_PREFIX = "MILLISIGHT_"
+CONFIG = "config"
+"""Names the settings file: as ``--config`` and as ``MILLISIGHT_CONFIG``. Not itself a setting."""
 
 Count = Annotated[int, BeforeValidator(lambda value: 0 if value == "auto" else value)]
 """A number of processes or threads; 0, or the word auto, leaves the choice to millisight."""
+
+HomePath = Annotated[Path, AfterValidator(lambda path: Path(os.path.expanduser(path)))]  # noqa: PTH111
+"""A path that may start with ``~``, which no shell expands in a file; ``Path`` would raise where
+it cannot be expanded."""
 
 
 class Settings(BaseModel):
@@ -26,7 +47,7 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    home: Path = Field(
+    home: HomePath = Field(
         default_factory=lambda: Path(platformdirs.user_data_dir("millisight")),
         description="Folder that holds the bundles.",
     )
@@ -92,37 +113,118 @@ class Settings(BaseModel):
         "info", description="Least severe message that is logged."
     )
 
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_truth_for_a_number(cls, value: object) -> object:
+        # A file may say max_batch = true, which pydantic would take for 1.
+        if isinstance(value, bool):
+            raise PydanticCustomError("not_a_switch", "It is not a switch")
+        return value
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What somebody said of one setting."""
+
+    value: Any
+    """As it was written; not checked."""
+    origin: str
+    """Where, in words: ``option --port``, ``environment variable …`` or ``file …``."""
+
 
 def load_settings(
     flags: Mapping[str, Any] | None = None, environ: Mapping[str, str] | None = None
 ) -> Settings:
-    """Settings from ``flags`` (``None`` values count as absent) over the environment.
+    """Settings from ``flags`` (``None`` values count as absent), the environment and the file.
 
-    Raises ``SettingsError`` naming the first setting that is unknown or wrong.
+    Raises ``SettingsError`` naming the first setting that is unknown or wrong, or saying why the
+    settings file cannot be read.
     """
-    environ = os.environ if environ is None else environ
-    values: dict[str, Any] = {}
-    origins: dict[str, str] = {}
-    for name, value in environ.items():
-        if name.startswith(ENV_PREFIX):
-            setting = name.removeprefix(ENV_PREFIX).lower()
-            values[setting] = value
-            origins[setting] = f"environment variable {name}"
+    given = given_settings(flags, environ)
+    try:
+        return Settings(**{setting: one.value for setting, one in given.items()})
+    except ValidationError as error:
+        raise _explain(error, given) from error
+
+
+def given_settings(
+    flags: Mapping[str, Any] | None = None, environ: Mapping[str, str] | None = None
+) -> dict[str, Given]:
+    """What is said of each setting, and where; of those that are left alone, nothing.
+
+    Arguments as for ``load_settings``. Raises ``SettingsError`` for an unreadable settings file.
+    """
+    outside = _said_outside(flags, environ)
+    named = outside.pop(CONFIG, None)
+    path = settings_file(flags, environ)
+    said = _read(path, named)
+    return {setting: Given(value, f"file {path}") for setting, value in said.items()} | outside
+
+
+def settings_file(
+    flags: Mapping[str, Any] | None = None, environ: Mapping[str, str] | None = None
+) -> Path:
+    """The settings file: the one that is named, else the user's own; either may be absent."""
+    named = _said_outside(flags, environ).get(CONFIG)
+    if named is not None:
+        return Path(named.value)
+    return Path(platformdirs.user_config_dir("millisight")) / "settings.toml"
+
+
+def _said_outside(
+    flags: Mapping[str, Any] | None, environ: Mapping[str, str] | None
+) -> dict[str, Given]:
+    """What flags and environment say, the settings file's name included."""
+    said = {
+        name.removeprefix(ENV_PREFIX).lower(): Given(value, f"environment variable {name}")
+        for name, value in (os.environ if environ is None else environ).items()
+        if name.startswith(ENV_PREFIX)
+    }
     for setting, value in (flags or {}).items():
         if value is not None:
-            values[setting] = value
-            origins[setting] = f"option --{setting.replace('_', '-')}"
+            said[setting] = Given(value, f"option --{setting.replace('_', '-')}")
+    return said
+
+
+def _read(path: Path, named: Given | None) -> dict[str, Any]:
+    """The table in the settings file ``path``; empty where nobody ``named`` it and there is none.
+
+    Raises ``SettingsError``.
+    """
     try:
-        return Settings(**values)
-    except ValidationError as error:
-        raise _explain(error, origins) from error
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        if named is None and not _is_there(path):
+            return {}
+        where = "" if named is None else f" ({named.origin})"
+        raise SettingsError(
+            f"Settings file {path} cannot be read{where}: {error.strerror}.",
+            hint=f"Name a file of settings with --{CONFIG} or {ENV_PREFIX}{CONFIG.upper()}; an "
+            "empty one will do.",
+        ) from error
+    except ValueError as error:
+        raise SettingsError(
+            f"Settings file {path} is not TOML: {error}.",
+            hint="Each line is one setting, such as: port = 8000",
+        ) from error
 
 
-def _explain(error: ValidationError, origins: Mapping[str, str]) -> SettingsError:
+def _is_there(path: Path) -> bool:
+    """Whether ``path`` exists; false where this process may not look.
+
+    A server that runs as another user than the one whose home it has must start all the same.
+    """
+    try:
+        return path.exists()
+    except OSError:
+        return False
+
+
+def _explain(error: ValidationError, given: Mapping[str, Given]) -> SettingsError:
     """The first complaint of pydantic as a sentence that names the setting."""
     first = error.errors()[0]
     setting = str(first["loc"][0])
-    origin = origins[setting]
+    origin = given[setting].origin
     known = list(Settings.model_fields)
     if first["type"] == "extra_forbidden":
         near = difflib.get_close_matches(setting, known, n=1)

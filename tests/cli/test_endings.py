@@ -146,3 +146,33 @@ def test_a_wrong_setting_ends_with_2_and_its_name(
     assert named in done.stderr
     assert "Traceback" not in done.stderr
     assert done.stdout == ""
+
+
+def test_a_settings_file_is_obeyed_and_what_is_wrong_in_it_named(run: Run, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    shutil.copytree(starter_path(), elsewhere / "bundles" / "mine")
+    file = tmp_path / "mine.toml"
+    file.write_text(f'home = "{elsewhere}"\n')
+
+    def names(*arguments: object, **environ: str) -> list[str]:
+        done = run("models", "--json", *arguments, **environ)
+        return [row["name"] for row in json.loads(done.stdout)]
+
+    # MILLISIGHT_HOME is set here, and comes before the file; an option comes before both.
+    assert names("--config", file) == ["starter"]
+    assert names("--config", file, "--home", elsewhere) == ["mine", "starter"]
+    file.write_text('model = "none"\n')
+    done = run("serve", "--port", 0, "--config", file)
+    assert done.returncode == 4
+    assert "no model 'none'" in done.stderr
+    for text, words in [
+        ("prot = 1", f"There is no setting prot (file {file})."),
+        ("port = 'many'", f"Setting port cannot be 'many' (file {file})"),
+        ("port", f"Settings file {file} is not TOML"),
+    ]:
+        file.write_text(text)
+        for command in (("serve",), ("build", "resnet18"), ("classify", file)):
+            done = run(*command, MILLISIGHT_CONFIG=str(file))
+            assert done.returncode == 2
+            assert words in done.stderr
+            assert "Traceback" not in done.stderr

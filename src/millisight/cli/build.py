@@ -59,7 +59,9 @@ def build(model: str, **options: Any) -> None:
       millisight build resnet18 --calibration photographs/ --validation labelled/
       millisight build resnet18 --weights steel.pth --labels steel.txt --name steel
     """
-    settings = load_settings({name: options.pop(name) for name in ("weights_mirror", "home")})
+    settings = load_settings(
+        {name: options.pop(name) for name in ("weights_mirror", "home", "config")}
+    )
     try:
         from millisight.build import BuildOptions, build_bundle, console_steps
     except ImportError as error:

@@ -5,18 +5,24 @@ from typing import Any, TypeVar
 
 import click
 
-from millisight.settings import ENV_PREFIX, Settings
+from millisight.settings import CONFIG, ENV_PREFIX, Settings
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def setting_options(*names: str) -> Callable[[Function], Function]:
-    """A decorator that adds one option a setting; what is not given arrives as ``None``.
+    """A decorator that adds one option a setting, and ``--config``; not given is ``None``.
 
     Values are passed on as text and checked with all other sources by ``load_settings``.
     """
 
     def decorate(function: Function) -> Function:
+        function = click.option(
+            f"--{CONFIG}",
+            metavar="FILE",
+            help="Settings file. [default: settings.toml in the user's configuration folder] "
+            f"[env: {ENV_PREFIX}{CONFIG.upper()}]",
+        )(function)
         for name in reversed(names):
             field = Settings.model_fields[name]
             default = "a folder of the user's" if field.default_factory else field.default
