@@ -68,7 +68,7 @@ def test_an_affinity_mask_gives_as_many_threads(tmp_path: Path) -> None:
         text = "\n".join(server.printed)
         assert server.stop() == 0
     assert f"\n  cores    1 of this machine's {os.cpu_count()} (affinity)\n" in text
-    assert "\n  threads  1 for the network\n" in text
+    assert "\n  workers  1 with 1 thread for the network (auto: one for every 4 cores)\n" in text
 
 
 @pytest.mark.parametrize("quota", [0.5, 1.0])
@@ -81,4 +81,12 @@ def test_a_quota_gives_as_many_threads(
     cores = f"{len(CPUS)} of this machine's {os.cpu_count()}"
     assert f"\n  cores    {cores}" in text
     assert f", quota {quota:g}\n" in text
-    assert "\n  threads  1 for the network\n" in text
+    assert "\n  workers  1 with 1 thread for the network (auto: one for every 4 cores)\n" in text
+
+
+def test_workers_divide_a_quota(tmp_path: Path, quota_group: QuotaGroup) -> None:
+    with running(tmp_path, "--workers", "2", prefix=inside(quota_group(1.5))) as server:
+        text = "\n".join(server.printed)
+        assert server.stop() == 0
+    assert "\n  workers  2, each with 1 thread for the network\n" in text
+    assert text.endswith(": 2 workers.")

@@ -6,6 +6,8 @@ import socket
 import sys
 import time
 import warnings
+from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import click
@@ -15,9 +17,15 @@ import millisight
 from millisight.bundle import DEFAULT, STARTER, Bundle, find_bundle, read_bundle, starter_path
 from millisight.cli import exit_codes
 from millisight.cli.options import setting_options
-from millisight.cpu import find_cores
-from millisight.errors import SettingsError
+from millisight.cpu import Cores, find_cores
 from millisight.server import create_app
+from millisight.server.listeners import listen
+from millisight.server.workers import (
+    CORES_PER_WORKER,
+    serve_with_workers,
+    settings_within,
+    worker_count,
+)
 from millisight.settings import Settings, load_settings
 
 
@@ -29,6 +37,7 @@ from millisight.settings import Settings, load_settings
     "max_upload_mb",
     "max_megapixels",
     "deadline_ms",
+    "workers",
     "threads",
     "decode_threads",
     "max_batch",
@@ -48,20 +57,31 @@ def serve(**flags: Any) -> None:
       millisight serve --port 9000 --model efficientnet_lite0
     """
     settings = load_settings(flags)
+    _set_up(settings.log_level)
+    bundle = read_bundle(find_bundle(settings.model, settings.home))
+    cores = find_cores()
+    count = worker_count(settings, cores)
+    shares = [cores.share(number, count) for number in range(count)]
+    run = _run_here if count == 1 else _run_workers
+    listeners = listen(settings.host, settings.port, count)
+    _greet(bundle, settings, listeners[0], cores, shares)
+    sys.exit(run(bundle, settings, listeners, shares))
+
+
+def _set_up(log_level: str) -> None:
+    """What every process of the server needs first."""
     logging.basicConfig(
-        level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+        level=log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
-    if settings.log_level != "debug":
+    if log_level != "debug":
         logging.getLogger("uvicorn").setLevel(logging.WARNING)  # the greeting says it all
     # Pillow warns of damaged metadata in strangers' files; the answer does not depend on it.
     warnings.filterwarnings("ignore", module="PIL")
-    bundle = read_bundle(find_bundle(settings.model, settings.home))
-    with _listen(settings) as listener:
-        _greet(bundle, settings, listener)
-        sys.exit(_run(bundle, settings, listener))
 
 
-def _run(bundle: Bundle, settings: Settings, listener: socket.socket) -> int:
+def _run_here(
+    bundle: Bundle, settings: Settings, listeners: list[socket.socket], shares: Sequence[Cores]
+) -> int:
     failed = False
 
     def on_failure() -> None:
@@ -72,7 +92,7 @@ def _run(bundle: Bundle, settings: Settings, listener: socket.socket) -> int:
     started = time.monotonic()
     app = create_app(
         bundle,
-        settings,
+        settings_within(settings, shares[0]),
         on_ready=lambda: click.echo(f"Ready after {time.monotonic() - started:.1f} s."),
         on_failure=on_failure,
     )
@@ -81,32 +101,44 @@ def _run(bundle: Bundle, settings: Settings, listener: socket.socket) -> int:
     )
     # Once it has drained, uvicorn raises the signal that stopped it again: that is a clean end.
     with contextlib.suppress(KeyboardInterrupt):
-        server.run(sockets=[listener])
+        server.run(sockets=listeners)
     return exit_codes.BAD_BUNDLE if failed else exit_codes.OK
 
 
-def _listen(settings: Settings) -> socket.socket:
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    try:
-        return socket.create_server((settings.host, settings.port), family=family, backlog=2048)
-    except OSError as error:
-        raise SettingsError(
-            f"Cannot listen on {settings.host} port {settings.port}: {error.strerror}.",
-            hint="Choose another with --port; --port 0 takes a free one.",
-        ) from error
+def _run_workers(
+    bundle: Bundle, settings: Settings, listeners: list[socket.socket], shares: Sequence[Cores]
+) -> int:
+    started = time.monotonic()
+
+    def on_ready() -> None:
+        click.echo(f"Ready after {time.monotonic() - started:.1f} s: {len(shares)} workers.")
+
+    served = serve_with_workers(
+        bundle,
+        settings,
+        listeners,
+        shares,
+        set_up=partial(_set_up, settings.log_level),
+        on_ready=on_ready,
+    )
+    return exit_codes.OK if served else exit_codes.BAD_BUNDLE
 
 
-def _greet(bundle: Bundle, settings: Settings, listener: socket.socket) -> None:
-    """Say which model answers, where its weights came from, and where to look."""
+def _greet(
+    bundle: Bundle,
+    settings: Settings,
+    listener: socket.socket,
+    cores: Cores,
+    shares: Sequence[Cores],
+) -> None:
+    """Say which model answers, where its weights came from, on what, and where to look."""
     host, port, *_ = listener.getsockname()
     shown_host = f"[{host}]" if ":" in host else host
-    cores = find_cores()
-    threads = settings.threads or cores.count
     lines = [
         f"millisight {millisight.__version__}",
         f"  model    {bundle.manifest.describe()}",
         f"  cores    {cores.describe()}",
-        f"  threads  {threads} for the network",
+        f"  workers  {_describe_workers(settings, shares)}",
         f"  page     http://{shown_host}:{port}/",
         f"  API      http://{shown_host}:{port}/docs",
     ]
@@ -116,3 +148,12 @@ def _greet(bundle: Bundle, settings: Settings, listener: socket.socket) -> None:
             f"ResNet-18, which is then served by default."
         )
     click.echo("\n".join(lines))
+
+
+def _describe_workers(settings: Settings, shares: Sequence[Cores]) -> str:
+    counts = sorted({settings_within(settings, share).threads for share in shares})
+    each = ", each" if len(shares) > 1 else ""
+    threads = " or ".join(str(count) for count in counts)
+    noun = "thread" if counts == [1] else "threads"
+    why = "" if settings.workers else f" (auto: one for every {CORES_PER_WORKER} cores)"
+    return f"{len(shares)}{each} with {threads} {noun} for the network{why}"

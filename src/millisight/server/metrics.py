@@ -49,6 +49,7 @@ class Metrics:
 
     def render(self) -> bytes:
         """All numbers in Prometheus' text format."""
+        # What dead workers have counted stays in: a total that shrinks looks like a new server.
         if not os.environ.get(SHARED_FOLDER):
             return generate_latest(self._registry)
         everyone = CollectorRegistry()
