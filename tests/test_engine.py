@@ -1,7 +1,7 @@
 """The dispatcher with engines that a test can hold and break."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import count
@@ -10,20 +10,13 @@ import numpy as np
 import pytest
 
 from millisight.bundle import read_bundle, starter_path
-from millisight.engine import (
-    Dispatcher,
-    Engine,
-    FakeEngine,
-    Inferred,
-    Logits,
-    OpenVINOEngine,
-    Pixels,
-)
+from millisight.dispatcher import Dispatcher, Inferred
+from millisight.engine import Engine, FakeEngine, Logits, OpenVINOEngine, Pixels
 from millisight.errors import BundleError, DeadlineExceeded, NotReady, Overloaded
 
 
-def picture(value: int) -> Pixels:
-    return np.full((4, 4, 3), value, np.uint8)
+def picture(value: int, rows: int = 4) -> Callable[[], Pixels]:
+    return lambda: np.full((rows, 4, 3), value, np.uint8)
 
 
 class HeldEngine(FakeEngine):
@@ -103,21 +96,16 @@ def test_who_brings_a_picture_to_a_free_lane_runs_it() -> None:
         assert seen[1][0] is not threading.current_thread()
 
 
-def test_lanes_run_side_by_side_and_share_what_waits() -> None:
+def test_lanes_run_side_by_side() -> None:
     engine = HeldEngine()
     engine.lanes = 2
     with dispatcher(engine) as one:
-        first = one.submit(picture(0))
-        engine.running.acquire()
-        waiting = [one.submit(picture(value)) for value in range(1, 6)]
-        engine.go.release()
-        first.result(10)
+        futures = [one.submit(picture(value)) for value in (1, 2)]
         engine.running.acquire()
         engine.running.acquire()  # both lanes are inside at once
-        engine.go.release()
-        engine.go.release()
-        assert [int(f.result(10).logits.argmax()) for f in waiting] == [1, 2, 3, 4, 5]
-    assert sorted(engine.batch_sizes) == [1, 2, 3]
+        engine.go.release(2)
+        assert [int(f.result(10).logits.argmax()) for f in futures] == [1, 2]
+    assert engine.batch_sizes == [1, 1]
 
 
 def test_what_cannot_be_finished_fails_by_itself() -> None:
@@ -142,11 +130,8 @@ def test_nobody_waits_for_an_engine_that_was_stopped() -> None:
             raise KeyboardInterrupt
 
     with dispatcher(Interrupted(7)) as one:
-        given: Future[object] = Future()
         with pytest.raises(KeyboardInterrupt):
-            one.submit(picture(1), here=True, future=given)
-        with pytest.raises(NotReady):
-            given.result(10)
+            one.submit(picture(1), here=True)
         assert one.alive
 
 
@@ -201,7 +186,7 @@ def test_pictures_of_different_sizes_fail_together_and_alone() -> None:
     with dispatcher(engine) as one:
         first = one.submit(picture(1))
         engine.running.acquire()
-        odd = [one.submit(picture(2)), one.submit(picture(3)[:2])]
+        odd = [one.submit(picture(2)), one.submit(picture(3, rows=2))]
         engine.go.release()
         first.result(10)
         for future in odd:
@@ -303,3 +288,20 @@ def test_a_graph_that_openvino_cannot_read_is_a_bundle_error(tmp_path) -> None:
     (tmp_path / "model.xml").write_text("<net/>")
     with pytest.raises(BundleError, match="cannot load"):
         OpenVINOEngine(tmp_path / "model.xml", precision="int8")
+
+
+def test_what_cannot_be_decoded_fails_by_itself() -> None:
+    def damaged() -> Pixels:
+        raise ValueError("damaged")
+
+    engine = HeldEngine()
+    with dispatcher(engine) as one:
+        held = one.submit(picture(9))
+        engine.running.acquire()
+        futures = [one.submit(damaged), one.submit(picture(5))]
+        engine.go.release(2)
+        held.result(10)
+        with pytest.raises(ValueError, match="damaged"):
+            futures[0].result(10)
+        assert int(futures[1].result(10).logits.argmax()) == 5
+    assert engine.batch_sizes == [1, 1]

@@ -50,23 +50,18 @@ class Machine:
         assert all(self.deadlines[item] <= self.now for item in turn.expired)
         self.ran.extend(turn.run)
         self.expired.extend(turn.expired)
-        if turn.alone:
-            assert len(turn.run) == 1
-            assert not self.running
-            assert waited == 1 + len(turn.expired)
         if turn.run:
             self.running.append(turn)
         assert len(self.running) <= self.scheduler.lanes
-        assert not any(one.alone for one in self.running[:-1])
-        free = not any(one.alone for one in self.running) and (
-            len(self.running) < self.scheduler.lanes
-        )
+        assert self.scheduler.alone == (len(self.running) == 1 and not len(self.scheduler))
+        free = len(self.running) < self.scheduler.lanes
         if not self.scheduler.max_wait and waited and free:
             assert turn.run or turn.expired
 
     def finish(self) -> None:
         if self.running:
-            self.scheduler.finished(self.running.pop(0))
+            self.running.pop(0)
+            self.scheduler.finished()
 
 
 @given(steps, st.integers(1, 5), st.integers(1, 8), st.sampled_from([0, 0, 7]), st.integers(1, 3))
@@ -92,20 +87,28 @@ def test_each_admitted_item_leaves_once_in_order_and_within_the_caps(
     assert sorted(machine.ran + machine.expired) == machine.admitted
 
 
-def test_a_picture_alone_gets_everything_and_others_wait_for_it() -> None:
-    scheduler: Scheduler[int] = Scheduler(max_batch=4, max_queue=9, lanes=2)
+def test_only_what_runs_while_nothing_else_runs_or_waits_is_alone() -> None:
+    scheduler: Scheduler[int] = Scheduler(max_batch=1, max_queue=9, lanes=2)
+    assert not scheduler.alone
     scheduler.admit(0, now=0, deadline=NEVER)
-    alone = scheduler.next_turn(0)
-    assert alone == Turn(run=[0], alone=True)
-    for item in range(1, 4):
-        scheduler.admit(item, now=1, deadline=NEVER)
-    assert scheduler.next_turn(1) == Turn()
-    scheduler.finished(alone)
-    first, second = scheduler.next_turn(2), scheduler.next_turn(2)
-    assert (first, second) == (Turn(run=[1, 2]), Turn(run=[3]))
-    scheduler.finished(second)
-    scheduler.admit(4, now=3, deadline=NEVER)
-    assert scheduler.next_turn(3) == Turn(run=[4])
+    assert scheduler.next_turn(0) == Turn(run=[0])
+    assert scheduler.alone
+    scheduler.admit(1, now=1, deadline=NEVER)
+    assert not scheduler.alone
+    assert scheduler.next_turn(1) == Turn(run=[1])
+    assert not scheduler.alone
+    scheduler.finished()
+    assert scheduler.alone
+
+
+def test_what_waits_is_shared_out_among_the_free_lanes() -> None:
+    scheduler: Scheduler[int] = Scheduler(max_batch=4, max_queue=9, lanes=2)
+    for item in range(3):
+        scheduler.admit(item, now=0, deadline=NEVER)
+    assert scheduler.next_turn(0) == Turn(run=[0, 1])
+    assert scheduler.next_turn(0) == Turn(run=[2])
+    scheduler.admit(3, now=0, deadline=NEVER)
+    assert scheduler.next_turn(0) == Turn()
 
 
 @given(st.integers(1, 20), st.integers(1, 8))
@@ -141,7 +144,7 @@ def test_a_refused_item_changes_nothing() -> None:
         scheduler.admit("out", now=0, deadline=NEVER)
     turn = scheduler.next_turn(0)
     assert turn.run == ["in"]
-    scheduler.finished(turn)
+    scheduler.finished()
     scheduler.admit("again", now=1, deadline=NEVER)
     assert scheduler.next_turn(1).run == ["again"]
 
@@ -163,4 +166,4 @@ def test_one_at_a_time_is_possible() -> None:
         turn = scheduler.next_turn(0)
         assert turn.run == expected
         if turn.run:
-            scheduler.finished(turn)
+            scheduler.finished()

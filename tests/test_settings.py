@@ -190,5 +190,5 @@ def test_a_tilde_is_the_users_home_in_a_file_too(
 
 @pytest.mark.parametrize("word", ["auto", "0", 0])
 def test_a_count_may_be_left_to_millisight(word: object) -> None:
-    settings = load_settings({"workers": word, "threads": word, "decode_threads": word}, {})
-    assert (settings.workers, settings.threads, settings.decode_threads) == (0, 0, 0)
+    settings = load_settings({"workers": word, "threads": word}, {})
+    assert (settings.workers, settings.threads) == (0, 0)

@@ -5,9 +5,8 @@ import sys
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass
-from functools import partial
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
@@ -19,9 +18,9 @@ from PIL import Image
 
 from millisight import predictions
 from millisight.bundle import Bundle, find_bundle, read_bundle
-from millisight.cpu import available_cores
-from millisight.engine import Dispatcher, Engine, Inferred, OpenVINOEngine, check_deadline
-from millisight.errors import BadImage, MillisightError, NotReady
+from millisight.dispatcher import Dispatcher, Inferred
+from millisight.engine import Engine, OpenVINOEngine, Pixels
+from millisight.errors import BadImage, MillisightError
 from millisight.image import Decoded, Limits, decode, from_array, from_pillow
 from millisight.predictions import Prediction
 from millisight.settings import Settings, load_settings
@@ -83,25 +82,21 @@ class Classifier:
         """Compile ``bundle`` and start its dispatcher; ``engine`` replaces OpenVINO in tests."""
         self.bundle = bundle
         self._limits = Limits(max_pixels=int(settings.max_megapixels * 1e6))
+        engine = engine or OpenVINOEngine(
+            bundle.graph,
+            precision=bundle.manifest.precision,
+            threads=settings.threads,
+            max_batch=settings.max_batch,
+        )
         self._dispatcher = Dispatcher(
-            engine
-            or OpenVINOEngine(
-                bundle.graph,
-                precision=bundle.manifest.precision,
-                threads=settings.threads,
-                max_batch=settings.max_batch,
-            ),
+            engine,
             max_batch=settings.max_batch,
             max_queue=settings.max_queue,
             max_wait=settings.max_wait_ms / 1e3,
         )
-        # One more than decode: the thread that brings a picture to an idle engine runs it too.
-        self._decoders = ThreadPoolExecutor(
-            (settings.decode_threads or available_cores()) + 1, thread_name_prefix="decode"
-        )
-        # Enough that a full batch can wait while every core decodes the next one, and never so
-        # many that they could fill the queue.
-        self._ahead = min(2 * (settings.max_batch + available_cores()), settings.max_queue)
+        # Enough that full batches wait while others run, and never so many that they could fill
+        # the queue.
+        self._ahead = min(4 * engine.lanes * settings.max_batch, settings.max_queue)
         self._dispatcher.start()
 
     def classify(self, picture: Picture, top_k: int = 3) -> Result:
@@ -110,25 +105,29 @@ class Classifier:
         Raises an ``ImageError`` for what is not a usable picture, ``BadParameter`` for a
         ``top_k`` outside 1…100, and ``OSError`` for a path that cannot be read.
         """
-        answer: Future[Result] = Future()
-        self._answer(picture, top_k, float("inf"), answer)
-        return answer.result()
+        return self.submit(picture, top_k, here=True).result()
 
     def submit(
-        self, picture: Picture, top_k: int = 3, *, deadline: float = float("inf")
+        self,
+        picture: Picture,
+        top_k: int = 3,
+        *,
+        deadline: float = float("inf"),
+        here: bool = False,
     ) -> "Future[Result]":
         """``classify`` in the background; ``deadline`` is in ``time.monotonic`` seconds.
 
-        The future fails with what ``classify`` raises, with ``DeadlineExceeded``, or with
-        ``Overloaded`` when too many pictures wait. Cancel it and no further work is spent on it.
-        Raises ``NotReady`` after ``close``.
+        The future fails with what ``classify`` raises of the picture, or with
+        ``DeadlineExceeded``. Cancel it and no further work is spent on it. ``here`` lets the
+        calling thread do the work itself if a core is free, and return when it is done.
+        Raises ``BadParameter``, ``Overloaded`` when too many pictures wait, and ``NotReady`` after
+        ``close``.
         """
-        answer: Future[Result] = Future()
-        try:
-            self._decoders.submit(self._answer, picture, top_k, deadline, answer)
-        except RuntimeError as error:
-            raise NotReady("The classifier has been closed.") from error
-        return answer
+        predictions.check_top_k(top_k)
+        work = _Work(self, picture, top_k)
+        return self._dispatcher.submit(
+            work.decode, deadline=deadline, here=here, finish=work.finish
+        )
 
     @overload
     def classify_many(
@@ -181,49 +180,6 @@ class Classifier:
                     hint="Give a path, bytes, a Pillow image or a numpy array.",
                 )
 
-    def _answer(
-        self, picture: Picture, top_k: int, deadline: float, answer: "Future[Result]"
-    ) -> None:
-        """Decode ``picture`` in this thread and see to it that ``answer`` gets its outcome."""
-        started = time.monotonic()
-        if answer.cancelled():
-            return
-        try:
-            predictions.check_top_k(top_k)
-            check_deadline(deadline, now=started)
-            decoded = self.decode(picture)
-            finish = partial(
-                self._result, decoded, top_k=top_k, started=started, decoded_at=time.monotonic()
-            )
-            self._dispatcher.submit(
-                decoded.pixels, deadline=deadline, here=True, future=answer, finish=finish
-            )
-        except Exception as error:  # noqa: BLE001
-            if answer.set_running_or_notify_cancel():
-                answer.set_exception(error)
-
-    def _result(
-        self,
-        decoded: Decoded,
-        inferred: Inferred,
-        *,
-        top_k: int,
-        started: float,
-        decoded_at: float,
-    ) -> Result:
-        """The last stage: labels and timings. The times are in ``time.monotonic`` seconds."""
-        return Result(
-            predictions=predictions.top_k(inferred.logits, self.bundle.labels, top_k),
-            model=self.bundle.manifest.name,
-            timings_ms=Timings(
-                decode=_milliseconds(decoded_at - started),
-                queue=_milliseconds(inferred.queued),
-                inference=_milliseconds(inferred.inference),
-                total=_milliseconds(time.monotonic() - started),
-            ),
-            warnings=decoded.warnings,
-        )
-
     @property
     def alive(self) -> bool:
         """Whether it can answer."""
@@ -231,7 +187,6 @@ class Classifier:
 
     def close(self) -> None:
         """Answer what is queued, then stop."""
-        self._decoders.shutdown()
         self._dispatcher.close()
 
     def __enter__(self) -> Self:
@@ -244,6 +199,43 @@ class Classifier:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+
+class _Work:
+    """One picture on its way: what the dispatcher calls when its turn comes."""
+
+    __slots__ = ("_classifier", "_decode_seconds", "_picture", "_started", "_top_k", "_warnings")
+
+    def __init__(self, classifier: Classifier, picture: Picture, top_k: int) -> None:
+        self._classifier = classifier
+        self._picture = picture
+        self._top_k = top_k
+        self._started = time.monotonic()
+        self._decode_seconds = 0.0
+        self._warnings: tuple[str, ...] = ()
+
+    def decode(self) -> Pixels:
+        """The first stage: network input."""
+        started = time.monotonic()
+        decoded = self._classifier.decode(self._picture)
+        self._warnings = decoded.warnings
+        self._decode_seconds = time.monotonic() - started
+        return decoded.pixels
+
+    def finish(self, inferred: Inferred) -> Result:
+        """The last stage: labels and timings."""
+        bundle = self._classifier.bundle
+        return Result(
+            predictions=predictions.top_k(inferred.logits, bundle.labels, self._top_k),
+            model=bundle.manifest.name,
+            timings_ms=Timings(
+                decode=_milliseconds(self._decode_seconds),
+                queue=_milliseconds(inferred.queued),
+                inference=_milliseconds(inferred.inference),
+                total=_milliseconds(time.monotonic() - self._started),
+            ),
+            warnings=self._warnings,
+        )
 
 
 def _milliseconds(seconds: float) -> float:

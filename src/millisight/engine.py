@@ -1,14 +1,8 @@
-"""Pixels to logits: the engines, and the one dispatcher that feeds an engine.
+"""Pixels to logits: the engines."""
 
-The dispatcher asks the scheduler what to run, runs it, and asks again; it never waits for company
-unless the scheduler was given a window. While a batch runs, the next one gathers by itself.
-"""
-
-import threading
 import time
-from collections.abc import Callable
-from concurrent.futures import Future
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -16,10 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from millisight.cpu import available_cores
-from millisight.errors import BundleError, DeadlineExceeded, NotReady
+from millisight.errors import BundleError
 from millisight.manifest import Precision
-from millisight.runtime import import_openvino
-from millisight.scheduler import Scheduler, Turn
+from millisight.runtime import Graph, import_openvino
 
 Pixels = NDArray[np.uint8]
 Logits = NDArray[np.float32]
@@ -36,20 +29,23 @@ class Engine(Protocol):
     def infer(self, batch: Pixels, *, alone: bool = False) -> Logits:
         """Logits ``(n, classes)`` for pixels ``(n, crop, crop, 3)``, RGB.
 
-        ``alone`` promises that ``batch`` is one picture and nothing else runs meanwhile.
+        ``alone`` says that nothing else needs the other cores now; of the threads that are inside
+        at one time, only one may say so.
         """
         ...
 
 
 class OpenVINOEngine:
-    """A graph compiled for this machine's CPU, twice.
+    """One graph compiled several times for this machine's CPU.
 
-    Side by side, each lane runs its batches on one core: no core waits for another, which gives the
-    most pictures a second. A picture that is alone runs on all cores, which gives its answer first.
+    Each lane has a graph of its own, for one core, which runs in the thread that calls: no core
+    waits for another, which gives the most pictures a second. A picture that is alone runs on a
+    graph for all cores, which gives its answer first. Single pictures have graphs of a fixed size,
+    which are faster than those that take any size up to ``max_batch``.
     """
 
     def __init__(
-        self, graph: Path, *, precision: Precision, threads: int = 0, max_batch: int = 4
+        self, graph: Path, *, precision: Precision, threads: int = 0, max_batch: int = 1
     ) -> None:
         """Compile ``graph`` (OpenVINO IR, one uint8 input ``(?, crop, crop, 3)``) and warm up.
 
@@ -59,56 +55,61 @@ class OpenVINOEngine:
         self.lanes = threads or available_cores()
         ov = import_openvino()
         core = ov.Core()
+        compiled = partial(_compile, core, precision)
         try:
             model = core.read_model(graph)
             picture = [side.get_length() for side in list(model.input().partial_shape)[1:]]
-            model.reshape([ov.Dimension(1, max_batch), *picture])
-            side_by_side = core.compile_model(
-                model, "CPU", _config(precision, self.lanes, self.lanes)
-            )
             model.reshape([1, *picture])
-            whole = core.compile_model(model, "CPU", _config(precision, self.lanes, 1))
+            # Compiling is one thread's work, so several take little longer than one.
+            with ThreadPoolExecutor(self.lanes) as pool:
+                single = list(pool.map(partial(compiled, model), [1] * self.lanes))
+                self._whole = compiled(model, self.lanes) if self.lanes > 1 else single[0]
+                batched = [None] * self.lanes
+                if max_batch > 1:
+                    model.reshape([ov.Dimension(1, max_batch), *picture])
+                    batched = list(pool.map(partial(compiled, model), [1] * self.lanes))
         except RuntimeError as error:
             raise BundleError(
                 f"OpenVINO cannot load {graph}.", hint="Build the bundle again."
             ) from error
-        self._whole: Any = whole.create_infer_request()
-        self._requests: list[Any] = [side_by_side.create_infer_request() for _ in range(self.lanes)]
+        self._free = list(zip(single, batched, strict=True))
         self._warm_up([np.zeros((size, *picture), np.uint8) for size in range(1, max_batch + 1)])
 
     def _warm_up(self, batches: list[Pixels]) -> None:
         """The first run at each size prepares kernels for it; no request should pay for that."""
-        self._whole.infer([batches[0]])
-        for batch in batches:
-            # All at once, so that every stream gets one.
-            for request in self._requests:
-                request.start_async([batch])
-            for request in self._requests:
-                request.wait()
+        self.infer(batches[0], alone=True)
+        for _ in range(self.lanes):
+            for batch in batches:
+                self.infer(batch)
+            self._free.insert(0, self._free.pop())
 
     def infer(self, batch: Pixels, *, alone: bool = False) -> Logits:
         """See ``Engine.infer``; ``batch`` has at most ``max_batch`` pictures."""
-        pixels = np.ascontiguousarray(batch)
-        if alone:
-            return np.array(self._whole.infer([pixels], share_inputs=True)[0], np.float32)
-        request = self._requests.pop()
+        if alone and len(batch) == 1:
+            return _run(self._whole, batch)
+        lane = self._free.pop()
         try:
-            request.start_async([pixels], share_inputs=True)
-            request.wait()
-            return np.array(request.get_output_tensor(0).data, np.float32)
+            return _run(lane[len(batch) > 1], batch)
         finally:
-            self._requests.append(request)
+            self._free.append(lane)
 
 
-def _config(precision: Precision, threads: int, streams: int) -> dict[str, str | int | bool]:
-    return {
-        "NUM_STREAMS": streams,
+def _run(request: Any, batch: Pixels) -> Logits:
+    outputs = request.infer([np.ascontiguousarray(batch)], share_inputs=True)
+    return np.array(outputs[0], np.float32)
+
+
+def _compile(core: Any, precision: Precision, model: Graph, threads: int) -> Any:
+    """``model`` for ``threads`` cores, ready to run: an ``openvino.InferRequest``."""
+    config = {
+        "NUM_STREAMS": 1,
         "INFERENCE_NUM_THREADS": threads,
         # OpenVINO pins its threads to the first cores, those of every process to the same ones.
         "ENABLE_CPU_PINNING": False,
         # Said outright because OpenVINO's default depends on the CPU, and the logits with it.
         "INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32",
     }
+    return core.compile_model(model, "CPU", config).create_infer_request()
 
 
 class FakeEngine:
@@ -131,169 +132,3 @@ class FakeEngine:
         logits = np.zeros((len(batch), self.class_count), np.float32)
         logits[np.arange(len(batch)), batch[:, 0, 0, 0].astype(int) % self.class_count] = 10.0
         return logits
-
-
-@dataclass(frozen=True, slots=True)
-class Inferred:
-    """What the network said of one picture, and how long that took, in seconds."""
-
-    logits: Logits
-    """Shape ``(classes,)``."""
-    queued: float
-    inference: float
-    """Time of the run this picture was part of."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Job:
-    pixels: Pixels
-    future: "Future[Any]"
-    finish: Callable[[Inferred], Any]
-    submitted: float
-
-
-def check_deadline(deadline: float, *, now: float) -> None:
-    """Raise ``DeadlineExceeded`` once ``deadline`` has come."""
-    if now >= deadline:
-        raise _expired()
-
-
-def _expired() -> DeadlineExceeded:
-    return DeadlineExceeded("The deadline passed while the picture was waiting.")
-
-
-def _complete(job: _Job, inferred: Inferred) -> None:
-    try:
-        outcome = job.finish(inferred)
-    # What cannot be finished is this picture's failure, not its neighbours'.
-    except Exception as error:  # noqa: BLE001
-        job.future.set_exception(error)
-    else:
-        job.future.set_result(outcome)
-
-
-def _unchanged(inferred: Inferred) -> Inferred:
-    return inferred
-
-
-class Dispatcher:
-    """Runs one engine on what waits. ``start`` it first, ``close`` it last.
-
-    A thread for each lane of the engine takes what gathers while batches run. Who brings a picture
-    to a free lane need not wait for such a thread to wake up: ``submit(…, here=True)`` runs it.
-    """
-
-    def __init__(self, engine: Engine, *, max_batch: int, max_queue: int, max_wait: float) -> None:
-        self._engine = engine
-        self._scheduler: Scheduler[_Job] = Scheduler(
-            max_batch=max_batch, max_queue=max_queue, max_wait=max_wait, lanes=engine.lanes
-        )
-        self._changed = threading.Condition()
-        self._closing = False
-        self._threads = [
-            threading.Thread(target=self._run, name=f"lane-{number}", daemon=True)
-            for number in range(engine.lanes)
-        ]
-
-    def start(self) -> None:
-        """Begin to take pictures."""
-        for thread in self._threads:
-            thread.start()
-
-    @property
-    def alive(self) -> bool:
-        """Whether the threads run; false after ``close`` or a fault in a thread itself."""
-        return all(thread.is_alive() for thread in self._threads)
-
-    def submit(
-        self,
-        pixels: Pixels,
-        *,
-        deadline: float = float("inf"),
-        here: bool = False,
-        future: "Future[Any] | None" = None,
-        finish: Callable[[Inferred], Any] = _unchanged,
-    ) -> "Future[Any]":
-        """Queue one picture, ``(crop, crop, 3)``; ``deadline`` is in ``time.monotonic`` seconds.
-
-        The future, a new one unless given, receives what ``finish`` makes of the ``Inferred``.
-        ``here`` lets the calling thread run the next batch itself if a lane is free: that saves the
-        way to another thread, and returns when the batch is done.
-
-        Raises ``Overloaded`` at once when the queue is full and ``NotReady`` when closed. The
-        future fails with ``DeadlineExceeded`` if the deadline passes first. Cancel the future and
-        no work is spent on it.
-        """
-        job = _Job(pixels, future or Future(), finish, time.monotonic())
-        with self._changed:
-            if self._closing or not self.alive:
-                raise NotReady("The engine is not running.", hint="Try again in a moment.")
-            self._scheduler.admit(job, now=job.submitted, deadline=deadline)
-            turn: Turn[_Job] = self._scheduler.next_turn(job.submitted) if here else Turn()
-            if not turn.run:
-                self._changed.notify()
-        self._serve(turn)
-        return job.future
-
-    def close(self) -> None:
-        """Finish what is queued, then stop. Calling it again does nothing."""
-        with self._changed:
-            self._closing = True
-            self._changed.notify_all()
-        for thread in self._threads:
-            if thread.is_alive():
-                thread.join()
-
-    def _run(self) -> None:
-        while (turn := self._wait()) is not None:
-            self._serve(turn)
-
-    def _wait(self) -> Turn[_Job] | None:
-        """Wait for something to do; ``None`` when closed and empty."""
-        with self._changed:
-            while True:
-                turn = self._scheduler.next_turn(time.monotonic())
-                if turn.run or turn.expired:
-                    return turn
-                if self._closing and not len(self._scheduler):
-                    return None
-                now = time.monotonic()
-                self._changed.wait(None if turn.wake_at is None else max(0.0, turn.wake_at - now))
-
-    def _serve(self, turn: Turn[_Job]) -> None:
-        for job in turn.expired:
-            if job.future.set_running_or_notify_cancel():
-                job.future.set_exception(_expired())
-        if not turn.run:
-            return
-        try:
-            wanted = [job for job in turn.run if job.future.set_running_or_notify_cancel()]
-            answers = self._infer(wanted, alone=turn.alone)
-        finally:
-            # The next batch may start while these answers are still being handed out.
-            with self._changed:
-                self._scheduler.finished(turn)
-                self._changed.notify_all()
-        for job, inferred in answers:
-            _complete(job, inferred)
-
-    def _infer(self, jobs: list[_Job], *, alone: bool) -> list[tuple[_Job, Inferred]]:
-        """What to answer to ``jobs``; nothing if the engine failed, and then the futures have."""
-        if not jobs:
-            return []
-        started = time.monotonic()
-        try:
-            logits = self._engine.infer(np.stack([job.pixels for job in jobs]), alone=alone)
-            rows = list(zip(jobs, logits, strict=True))
-        # Whatever the engine raises belongs to these pictures; the dispatcher goes on.
-        except Exception as error:  # noqa: BLE001
-            for job in jobs:
-                job.future.set_exception(error)
-            return []
-        # Ctrl-C, say, ends this thread; nobody is to wait for it in vain.
-        except BaseException:
-            for job in jobs:
-                job.future.set_exception(NotReady("The engine was stopped."))
-            raise
-        taken = time.monotonic() - started
-        return [(job, Inferred(row, started - job.submitted, taken)) for job, row in rows]

@@ -4,7 +4,7 @@ The laws of this file:
 
 - An admitted item leaves exactly once, in the order it came: to run, or because it expired.
 - A batch never holds more than ``max_batch`` items and the queue never more than ``max_queue``.
-- Never more than ``lanes`` batches run at once, and one that runs ``alone`` runs by itself.
+- Never more than ``lanes`` batches run at once.
 - With ``max_wait`` 0 nothing waits while a lane is free: a batch is what is there, shared out
   evenly among the lanes that are free.
 - A refused item changes nothing.
@@ -27,8 +27,6 @@ class Turn(Generic[Item]):
 
     run: list[Item] = field(default_factory=list)
     """The next batch; empty when there is nothing to run yet."""
-    alone: bool = False
-    """Nothing else runs or waits, so this batch, a single item, gets the whole machine."""
     expired: list[Item] = field(default_factory=list)
     """Items whose deadline has passed; no work is to be spent on them."""
     wake_at: float | None = None
@@ -70,7 +68,7 @@ class Scheduler(Generic[Item]):
     def next_turn(self, now: float) -> Turn[Item]:
         """What to do at time ``now``; what is handed out is gone from here.
 
-        A turn with a batch holds its lane, or all of them, until ``finished`` is told.
+        A turn with a batch holds a lane until ``finished`` is told.
         """
         expired = [entry.item for entry in self._waiting if entry.deadline <= now]
         if expired:
@@ -81,12 +79,18 @@ class Scheduler(Generic[Item]):
         full_at = self._waiting[0].arrived + self.max_wait
         if len(self._waiting) < self.max_batch and now < full_at:
             return Turn(expired=expired, wake_at=full_at)
-        alone = len(self._waiting) == 1 and self._free == self.lanes
         count = min(self.max_batch, -(-len(self._waiting) // self._free))
-        self._free -= self.lanes if alone else 1
-        run = [self._waiting.popleft().item for _ in range(count)]
-        return Turn(run=run, alone=alone, expired=expired)
+        self._free -= 1
+        return Turn(run=[self._waiting.popleft().item for _ in range(count)], expired=expired)
 
-    def finished(self, turn: Turn[Item]) -> None:
-        """The batch of ``turn`` has run."""
-        self._free += self.lanes if turn.alone else 1
+    @property
+    def alone(self) -> bool:
+        """Whether just one batch runs and nothing waits: it may have the whole machine.
+
+        Of the batches that run at one time, at most one ever reads true here.
+        """
+        return self._free == self.lanes - 1 and not self._waiting
+
+    def finished(self) -> None:
+        """A batch has run, and its lane is free."""
+        self._free += 1

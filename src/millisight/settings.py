@@ -78,16 +78,11 @@ class Settings(BaseModel):
         0,
         ge=0,
         le=1024,
-        description="Inference threads of a worker; 0 or auto takes every core it may use.",
-    )
-    decode_threads: Count = Field(
-        0,
-        ge=0,
-        le=1024,
-        description="Threads of a worker that decode pictures; 0 or auto takes one a core.",
+        description="Pictures that a worker decodes and classifies side by side, one a core; "
+        "0 or auto takes every core it may use.",
     )
     max_batch: int = Field(
-        4, ge=1, le=256, description="Most pictures the network takes in one run."
+        1, ge=1, le=256, description="Most pictures that one run of the network takes."
     )
     max_wait_ms: int = Field(
         0, ge=0, le=1000, description="How long a picture may wait for company; 0 never waits."

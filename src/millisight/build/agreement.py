@@ -2,14 +2,17 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from millisight.build.calibrate import Pixels
-from millisight.engine import Engine, Logits
+from millisight.engine import Engine, Logits, OpenVINOEngine
+from millisight.manifest import Precision
 from millisight.predictions import softmax
 
-BATCH = 8
+BATCH = 4
+"""Pictures in one run of an engine that is compared."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,11 @@ def compare(reference: Logits, candidate: Logits) -> Comparison:
         expected_drop=round(100 * float((likely[rows, wanted] - likely[rows, found]).mean()), 2),
         divergence=float((likely * ratio).sum(axis=1).mean()),
     )
+
+
+def engine_for(graph: Path, precision: Precision) -> OpenVINOEngine:
+    """An engine that takes what ``run_all`` gives it."""
+    return OpenVINOEngine(graph, precision=precision, max_batch=BATCH)
 
 
 def run_all(engine: Engine, pictures: Sequence[Pixels]) -> Logits:

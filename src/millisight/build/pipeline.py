@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from millisight.build.agreement import Comparison, compare, run_all
+from millisight.build.agreement import Comparison, compare, engine_for, run_all
 from millisight.build.calibrate import SEED, CalibrationSet, default_set, folder_set
 from millisight.build.export import ov, to_openvino
 from millisight.build.quantize import quantize
@@ -26,7 +26,7 @@ from millisight.bundle import (
     write_labels,
     write_manifest,
 )
-from millisight.engine import Engine, Logits, OpenVINOEngine
+from millisight.engine import Engine, Logits
 from millisight.manifest import Calibration, Manifest, Measured, Precision
 from millisight.pictures import labelled_pictures
 from millisight.runtime import Graph
@@ -109,7 +109,7 @@ def _convert(model: LoadedModel, pictures: CalibrationSet, scratch: Path, step: 
         graph = to_openvino(model.module, model.preprocess)
         file = scratch / "float32.xml"
         ov.save_model(graph, file, compress_to_fp16=False)
-        engine = OpenVINOEngine(file, precision="float32")
+        engine = engine_for(file, "float32")
         return _Reference(graph, engine, run_all(engine, pictures.check))
 
 
@@ -134,7 +134,7 @@ def _compile(
         )
     # Half precision is what a bf16 bundle computes in anyway, so it need not be stored wider.
     ov.save_model(graph, draft / GRAPH, compress_to_fp16=precision == "bf16")
-    engine = OpenVINOEngine(draft / GRAPH, precision=precision)
+    engine = engine_for(draft / GRAPH, precision)
     comparison = compare(reference.logits, run_all(engine, pictures.check))
     return _Compiled(engine, comparison, calibration)
 

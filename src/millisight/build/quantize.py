@@ -16,11 +16,11 @@ import nncf
 from nncf.quantization.advanced_parameters import AdvancedQuantizationParameters
 from nncf.quantization.range_estimator import RangeEstimatorParametersSet
 
-from millisight.build.agreement import Comparison, compare, run_all
+from millisight.build.agreement import Comparison, compare, engine_for, run_all
 from millisight.build.calibrate import CalibrationSet, Pixels
 from millisight.build.export import ov
 from millisight.build.steps import Bar, Step
-from millisight.engine import Logits, OpenVINOEngine
+from millisight.engine import Logits
 from millisight.errors import BuildError
 from millisight.runtime import Graph
 
@@ -87,7 +87,7 @@ def _run(graph: Graph, pictures: list[Pixels]) -> Logits:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "candidate.xml"
         ov.save_model(graph, file, compress_to_fp16=False)
-        return run_all(OpenVINOEngine(file, precision="int8"), pictures)
+        return run_all(engine_for(file, "int8"), pictures)
 
 
 def _preset(graph: Graph) -> nncf.QuantizationPreset:

@@ -39,7 +39,6 @@ from millisight.settings import Settings, load_settings
     "deadline_ms",
     "workers",
     "threads",
-    "decode_threads",
     "max_batch",
     "max_wait_ms",
     "max_queue",

@@ -53,12 +53,7 @@ def worker_count(settings: Settings, cores: Cores) -> int:
 
 def settings_within(settings: Settings, share: Cores) -> Settings:
     """``settings`` of a worker that has ``share``: threads left to auto get their numbers."""
-    return settings.model_copy(
-        update={
-            "threads": settings.threads or share.count,
-            "decode_threads": settings.decode_threads or share.count,
-        }
-    )
+    return settings.model_copy(update={"threads": settings.threads or share.count})
 
 
 def serve_with_workers(

@@ -1,0 +1,196 @@
+"""The one dispatcher that feeds an engine: from what waits to its answers.
+
+It asks the scheduler what to run, makes the pixels, runs the network, and asks again; it never
+waits for company unless the scheduler was given a window. A picture is decoded by the thread that
+runs it: no thread waits for another on the way, and there are no more busy threads than cores.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from millisight.engine import Engine, Logits, Pixels
+from millisight.errors import DeadlineExceeded, NotReady
+from millisight.scheduler import Scheduler, Turn
+
+
+@dataclass(frozen=True, slots=True)
+class Inferred:
+    """What the network said of one picture, and how long that took, in seconds."""
+
+    logits: Logits
+    """Shape ``(classes,)``."""
+    queued: float
+    inference: float
+    """Time of the run this picture was part of."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    decode: Callable[[], Pixels]
+    future: "Future[Any]"
+    finish: Callable[[Inferred], Any]
+    submitted: float
+
+
+def _unchanged(inferred: Inferred) -> Inferred:
+    return inferred
+
+
+class Dispatcher:
+    """Runs one engine on what waits. ``start`` it first, ``close`` it last.
+
+    A thread for each lane of the engine takes what gathers while batches run. Who brings a picture
+    to a free lane need not wait for such a thread to wake up: ``submit(…, here=True)`` runs it.
+    """
+
+    def __init__(self, engine: Engine, *, max_batch: int, max_queue: int, max_wait: float) -> None:
+        self._engine = engine
+        self._scheduler: Scheduler[_Job] = Scheduler(
+            max_batch=max_batch, max_queue=max_queue, max_wait=max_wait, lanes=engine.lanes
+        )
+        self._changed = threading.Condition()
+        self._closing = False
+        self._threads = [
+            threading.Thread(target=self._run, name=f"lane-{number}", daemon=True)
+            for number in range(engine.lanes)
+        ]
+
+    def start(self) -> None:
+        """Begin to take pictures."""
+        for thread in self._threads:
+            thread.start()
+
+    @property
+    def alive(self) -> bool:
+        """Whether the threads run; false after ``close`` or a fault in a thread itself."""
+        return all(thread.is_alive() for thread in self._threads)
+
+    def submit(
+        self,
+        decode: Callable[[], Pixels],
+        *,
+        deadline: float = float("inf"),
+        here: bool = False,
+        finish: Callable[[Inferred], Any] = _unchanged,
+    ) -> "Future[Any]":
+        """Queue one picture; ``deadline`` is in ``time.monotonic`` seconds.
+
+        ``decode`` gives its pixels, ``(crop, crop, 3)``, when its turn comes; the future receives
+        what ``finish`` makes of the ``Inferred``, or what either of them raises. ``here`` lets the
+        calling thread run the next batch itself if a lane is free: that saves the way to another
+        thread, and returns when the batch is done.
+
+        Raises ``Overloaded`` at once when the queue is full and ``NotReady`` when closed. The
+        future fails with ``DeadlineExceeded`` if the deadline passes first. Cancel the future and
+        no work is spent on it.
+        """
+        job = _Job(decode, Future(), finish, time.monotonic())
+        with self._changed:
+            if self._closing or not self.alive:
+                raise NotReady("The engine is not running.", hint="Try again in a moment.")
+            self._scheduler.admit(job, now=job.submitted, deadline=deadline)
+            turn: Turn[_Job] = self._scheduler.next_turn(job.submitted) if here else Turn()
+            if not turn.run:
+                self._changed.notify()
+        self._serve(turn)
+        return job.future
+
+    def close(self) -> None:
+        """Finish what is queued, then stop. Calling it again does nothing."""
+        with self._changed:
+            self._closing = True
+            self._changed.notify_all()
+        for thread in self._threads:
+            if thread.is_alive():
+                thread.join()
+
+    def _run(self) -> None:
+        while (turn := self._wait()) is not None:
+            self._serve(turn)
+
+    def _wait(self) -> Turn[_Job] | None:
+        """Wait for something to do; ``None`` when closed and empty."""
+        with self._changed:
+            while True:
+                turn = self._scheduler.next_turn(time.monotonic())
+                if turn.run or turn.expired:
+                    return turn
+                if self._closing and not len(self._scheduler):
+                    return None
+                now = time.monotonic()
+                self._changed.wait(None if turn.wake_at is None else max(0.0, turn.wake_at - now))
+
+    def _serve(self, turn: Turn[_Job]) -> None:
+        for job in turn.expired:
+            if job.future.set_running_or_notify_cancel():
+                job.future.set_exception(
+                    DeadlineExceeded("The deadline passed while the picture was waiting.")
+                )
+        if not turn.run:
+            return
+        try:
+            answers = self._answers(turn.run)
+        finally:
+            # The next batch may start while these answers are still being handed out.
+            with self._changed:
+                self._scheduler.finished()
+                if len(self._scheduler) or self._closing:
+                    self._changed.notify()
+        for job, inferred in answers:
+            try:
+                outcome = job.finish(inferred)
+            # What cannot be finished is this picture's failure, not its neighbours'.
+            except Exception as error:  # noqa: BLE001
+                job.future.set_exception(error)
+            else:
+                job.future.set_result(outcome)
+
+    def _answers(self, jobs: list[_Job]) -> list[tuple[_Job, Inferred]]:
+        """What to answer to ``jobs``; not to those that failed, for then their futures have."""
+        started = time.monotonic()
+        wanted = [job for job in jobs if job.future.set_running_or_notify_cancel()]
+        try:
+            decoded = [(job, pixels) for job in wanted if (pixels := _decode(job)) is not None]
+            return self._infer(decoded, started) if decoded else []
+        # Whatever the engine raises belongs to these pictures; the dispatcher goes on.
+        except Exception as error:  # noqa: BLE001
+            _fail(wanted, error)
+            return []
+        # Ctrl-C, say, ends this thread; nobody is to wait for it in vain.
+        except BaseException:
+            _fail(wanted, NotReady("The engine was stopped."))
+            raise
+
+    def _infer(
+        self, decoded: list[tuple[_Job, Pixels]], started: float
+    ) -> list[tuple[_Job, Inferred]]:
+        with self._changed:
+            alone = self._scheduler.alone
+        begun = time.monotonic()
+        logits = self._engine.infer(np.stack([pixels for _, pixels in decoded]), alone=alone)
+        taken = time.monotonic() - begun
+        return [
+            (job, Inferred(row, started - job.submitted, taken))
+            for (job, _), row in zip(decoded, logits, strict=True)
+        ]
+
+
+def _decode(job: _Job) -> Pixels | None:
+    try:
+        return job.decode()
+    # What cannot be decoded is this picture's failure, not its neighbours'.
+    except Exception as error:  # noqa: BLE001
+        job.future.set_exception(error)
+        return None
+
+
+def _fail(jobs: list[_Job], error: Exception) -> None:
+    for job in jobs:
+        if not job.future.done():
+            job.future.set_exception(error)
