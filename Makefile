@@ -9,7 +9,7 @@ TORCH := torch==2.14.1 torchvision==0.29.1
 CODE := src tests benchmarks docs
 PIP_FLAGS := --quiet --disable-pip-version-check
 
-.PHONY: docs serve build-env resnet18 starter test check test-serve test-build format clean
+.PHONY: benchmark docs serve build-env resnet18 starter test check test-serve test-build format clean
 
 .venv/.installed: pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -68,6 +68,11 @@ test-serve: .venv/.installed .venv-test/.installed
 
 test-build: .venv-build/.tests-installed
 	.venv-build/bin/coverage run -m pytest tests/build
+
+## benchmark: measure everything against everything else, forty minutes; QUICK=1: five minutes
+benchmark: .venv/.installed .venv-build/.installed
+	@$(PYTHON) benchmarks/environments.py harness
+	@benchmarks/.environments/harness/bin/python benchmarks/run.py $(if $(QUICK),--quick) $(ARGS)
 
 ## docs: write the reference pages again from the code
 docs: .venv-test/.installed

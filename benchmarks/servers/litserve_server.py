@@ -1,6 +1,6 @@
 """LitServe: one worker a core, each decoding and inferring on one thread.
 
-    python litserve_server.py PORT
+python litserve_server.py PORT
 """
 
 import sys
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 class Classify(ls.LitAPI):
     """Bytes to an answer."""
 
-    def setup(self, device: str) -> None:
+    def setup(self, device: str) -> None:  # noqa: ARG002
         """Load once a worker."""
         self._labels = Labels()
         self._network = Network(1)

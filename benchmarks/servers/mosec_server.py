@@ -1,6 +1,6 @@
 """mosec: a stage that decodes, with a process a core, and a stage that infers in batches.
 
-    python mosec_server.py --address 127.0.0.1 --port PORT
+python mosec_server.py --address 127.0.0.1 --port PORT
 """
 
 from typing import Any

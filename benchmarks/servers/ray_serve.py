@@ -1,25 +1,31 @@
-"""Ray Serve."""
-import asyncio, os, sys
+"""Ray Serve: one replica a core, each decoding and inferring on one thread.
+
+python ray_serve.py PORT
+"""
+
+import sys
 from typing import Any
-import numpy as np
+
 import ray
+from network import CORES, Labels, Network, decode
 from ray import serve
 from starlette.requests import Request
-from network import CORES, Labels, Network, decode
 
-@serve.deployment(num_replicas=int(os.environ.get("NR", CORES)), max_ongoing_requests=32, ray_actor_options={"num_cpus": 1})
+
+@serve.deployment(num_replicas=CORES, max_ongoing_requests=16, ray_actor_options={"num_cpus": 1})
 class Classify:
-    def __init__(self):
-        self._labels = Labels(); self._network = Network(int(os.environ.get("NT", 1)), max_batch=8)
-    @serve.batch(max_batch_size=8, batch_wait_timeout_s=0)
-    async def infer(self, pics):
-        logits = self._network.infer(np.stack(pics))
-        return [self._labels.answer(r) for r in logits]
-    async def __call__(self, request: Request) -> Any:
-        data = await request.body()
-        return await self.infer(decode(data))
-app = Classify.bind()
+    """Bytes to an answer."""
+
+    def __init__(self) -> None:
+        self._labels = Labels()
+        self._network = Network(1)
+
+    async def __call__(self, request: Request) -> dict[str, Any]:
+        """One picture; the raw body."""
+        return self._labels.answer(self._network.infer(decode(await request.body())[None])[0])
+
+
 if __name__ == "__main__":
-    ray.init(num_cpus=max(CORES,2), include_dashboard=False)
+    ray.init(num_cpus=CORES, include_dashboard=False, log_to_driver=False)
     serve.start(http_options={"host": "127.0.0.1", "port": int(sys.argv[1])})
-    serve.run(app, route_prefix="/predict", blocking=True)
+    serve.run(Classify.bind(), route_prefix="/predict", blocking=True)

@@ -1,0 +1,182 @@
+"""The parts of the benchmark. Each takes what is set up and gives rows for the results."""
+
+import json
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from contestants import ALL, CEILING, MILLISIGHT, Contestant
+from environments import HERE, environment
+from load import WARM_UP_S, generate
+from machine import Machine
+from model import Model
+from processes import DidNotStart, Server, running
+
+Row = dict[str, Any]
+
+PHONE_CLIENTS = (1, 8)
+BUSY = 8
+"""Clients of the parts that need a busy server."""
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """What every part needs."""
+
+    machine: Machine
+    model: Model
+    millisight: Path
+    """Folder of millisight's programs."""
+    work: Path
+    """For logs and lists."""
+    photographs: Path
+    """List of paths, one a line."""
+    first: bytes
+    """A photograph, to see whether a server answers."""
+    seconds: int
+
+    def programs(self, one: Contestant) -> Path:
+        """Where the programs of ``one`` are."""
+        return self.millisight if one == MILLISIGHT else environment(one.environment)
+
+    @contextmanager
+    def serving(self, one: Contestant) -> Iterator[Server]:
+        """``one``, answering."""
+        words = {"{cores}": str(self.machine.cores), "{bundle}": str(self.model.bundle)}
+        command = [_fill(word, words) for word in one.command]
+        command[0] = str(self.programs(one) / command[0])
+        environ = {
+            "BENCHMARK_BUNDLE": str(self.model.bundle),
+            "BENCHMARK_WEIGHTS": str(self.model.weights),
+            "BENCHMARK_CORES": str(self.machine.cores),
+            # Nobody's figures are to contain reports to their makers.
+            "BENTOML_DO_NOT_TRACK": "True",
+            "RAY_USAGE_STATS_ENABLED": "0",
+        }
+        with running(command, one.path, environ, self.work, self.first) as server:
+            yield server
+
+
+def load_part(setup: Setup, names: list[str], clients: list[int], rounds: int) -> list[Row]:
+    """Every contestant in turn, round after round, each round in another order."""
+    rows: list[Row] = []
+    broken: set[str] = set()
+    for number in range(rounds):
+        turn = number % len(names)
+        for name in names[turn:] + names[:turn]:
+            if name in broken:
+                continue
+            if name == CEILING:
+                seen = _ceiling(setup, clients)
+            else:
+                try:
+                    seen = _loaded(setup, ALL[name], clients)
+                except DidNotStart as error:
+                    broken.add(name)
+                    seen = [{"failed": str(error)}]
+            rows += [{"contestant": name, "round": number, **row} for row in seen]
+            print(f"  round {number + 1}  {name:12} {_summary(seen)}", flush=True)
+    return rows
+
+
+def phone_part(setup: Setup, names: list[str], photographs: Path) -> list[Row]:
+    """Photographs of 12 megapixels against those contestants, then decoding alone."""
+    rows: list[Row] = []
+    for name in names:
+        with setup.serving(ALL[name]) as server:
+            generate(server.url, photographs, clients=2, seconds=WARM_UP_S)
+            for clients in PHONE_CLIENTS:
+                load = generate(server.url, photographs, clients=clients, seconds=setup.seconds)
+                rows.append({"contestant": name, **load.as_json()})
+        print(f"  {name:12} {_summary(rows[-2:])}", flush=True)
+    output = subprocess.run(
+        [setup.millisight / "python", HERE / "phone_decode.py", photographs],
+        check=True, capture_output=True, text=True,
+    ).stdout  # fmt: skip
+    return [*rows, {"decode": json.loads(output)}]
+
+
+def cache_part(setup: Setup, one_photograph: Path) -> list[Row]:
+    """New pictures, one picture again and again, and a hundred again and again."""
+    rows: list[Row] = []
+    with setup.serving(MILLISIGHT) as server:
+        for what, photographs, mode in (
+            ("new", setup.photographs, "unique"),
+            ("one repeated", one_photograph, "repeat"),
+            ("all repeated", setup.photographs, "repeat"),
+        ):
+            generate(server.url, photographs, clients=BUSY, seconds=WARM_UP_S, mode=mode)
+            load = generate(server.url, photographs, clients=BUSY, seconds=setup.seconds, mode=mode)
+            rows.append({"what": what, **load.as_json()})
+            print(f"  {what:12} {load.rate:.0f}/s", flush=True)
+    return rows
+
+
+def startup_part(setup: Setup, starts: int) -> list[Row]:
+    """From the start of the process to the first answer, several times."""
+    rows = []
+    for _ in range(starts):
+        with setup.serving(MILLISIGHT) as server:
+            rows.append({"startup_s": server.startup_s, "idle_rss_mb": server.peak_rss_mb})
+    return rows
+
+
+def soak_part(setup: Setup, requests: int) -> list[Row]:
+    """Many requests to one server, in slices."""
+    rows: list[Row] = []
+    done = 0
+    with setup.serving(MILLISIGHT) as server:
+        generate(server.url, setup.photographs, clients=BUSY, seconds=WARM_UP_S)
+        while done < requests:
+            server.peak_rss_mb = 0
+            load = generate(server.url, setup.photographs, clients=BUSY, seconds=10)
+            server.weigh()
+            done += load.requests
+            rows.append({"done": done, "rss_mb": server.peak_rss_mb, **load.as_json()})
+            print(
+                f"  {done:6} requests: {load.rate:.0f}/s, {server.peak_rss_mb:.0f} MB", flush=True
+            )
+    return rows
+
+
+def _loaded(setup: Setup, one: Contestant, clients: list[int]) -> list[Row]:
+    rows: list[Row] = []
+    with setup.serving(one) as server:
+        generate(server.url, setup.photographs, clients=BUSY, seconds=WARM_UP_S)
+        for number in clients:
+            before = server.cpu_seconds()
+            load = generate(server.url, setup.photographs, clients=number, seconds=setup.seconds)
+            used = round(server.cpu_seconds() - before, 2)
+            rows.append({**load.as_json(), "server_cpu_s": used})
+        seen = {"startup_s": server.startup_s, "peak_pss_mb": server.peak_pss_mb,
+                "peak_rss_mb": server.peak_rss_mb}  # fmt: skip
+    return [*rows, seen]
+
+
+def _ceiling(setup: Setup, clients: list[int]) -> list[Row]:
+    output = subprocess.run(
+        [setup.millisight / "python", HERE / "ceiling.py", setup.model.bundle, setup.photographs,
+         str(setup.seconds), *map(str, clients)],
+        check=True, capture_output=True, text=True,
+    ).stdout  # fmt: skip
+    return [json.loads(line) for line in output.splitlines()]
+
+
+def _fill(word: str, words: dict[str, str]) -> str:
+    for placeholder, value in words.items():
+        word = word.replace(placeholder, value)
+    return word
+
+
+def _summary(rows: list[Row]) -> str:
+    if "failed" in rows[0]:
+        return f"did not start: {rows[0]['failed'][-300:]}"
+    loads = [row for row in rows if "rate" in row]
+    best = max(loads, key=lambda row: float(row["rate"]))
+    return (
+        f"{loads[0]['clients']} client: {loads[0]['p50_ms']:.1f} ms; "
+        f"best {best['rate']:.0f}/s at {best['clients']}"
+    )
