@@ -15,6 +15,8 @@ MillisightError
 ├── Overloaded
 ├── DeadlineExceeded
 ├── DataError
+├── TuneError
+│   └── GoalMissed
 └── BuildError
     ├── BuildUnavailable
     ├── WeightsUnavailable
@@ -140,6 +142,18 @@ class DataError(MillisightError):
 
     status = 422
     code = "bad_data"
+
+
+class TuneError(MillisightError):
+    """Arrangements of processes and threads could not be measured."""
+
+    code = "tune_failed"
+
+
+class GoalMissed(TuneError):
+    """No arrangement that was measured answers as soon as was asked."""
+
+    code = "goal_missed"
 
 
 class BuildError(MillisightError):

@@ -7,6 +7,7 @@ from millisight.errors import (
     BuildUnavailable,
     BundleError,
     DataError,
+    GoalMissed,
     ImageError,
     MillisightError,
     ModelNotFound,
@@ -22,6 +23,7 @@ BAD_BUNDLE = 5
 BUILD_UNAVAILABLE = 6
 BUILD_FAILED = 7
 ACCURACY_LOSS = 8
+GOAL_MISSED = 9
 INTERRUPTED = 130
 """Ctrl-C: 128 and the number of SIGINT, as shells have it."""
 
@@ -36,6 +38,7 @@ _CODES: tuple[tuple[type[MillisightError], int], ...] = (
     (BuildUnavailable, BUILD_UNAVAILABLE),
     (AccuracyLoss, ACCURACY_LOSS),
     (BuildError, BUILD_FAILED),
+    (GoalMissed, GOAL_MISSED),
 )
 
 

@@ -14,6 +14,7 @@ from millisight.cli.classify import classify
 from millisight.cli.evaluate import evaluate
 from millisight.cli.models import models
 from millisight.cli.serve import serve
+from millisight.cli.tune import tune
 from millisight.errors import MillisightError
 
 EPILOG = """\b
@@ -21,11 +22,13 @@ Examples:
   millisight serve                     answer on http://127.0.0.1:8000
   millisight classify photo.jpg        the three most likely classes
   millisight build resnet18            make a bundle (needs the build extra)
+  millisight tune --p99 20ms           the best settings for this machine
 
 \b
 Exit codes: 0 done, 1 failed, 2 wrong usage or setting, 3 unusable picture or
 data, 4 no such model, 5 damaged bundle, 6 building is not installed,
-7 build failed, 8 build lost too much accuracy, 130 interrupted.
+7 build failed, 8 build lost too much accuracy, 9 nothing keeps the limit asked
+of tune, 130 interrupted.
 """
 
 
@@ -35,7 +38,7 @@ def commands() -> None:
     """Classify images in milliseconds on a plain CPU, with nothing sent anywhere."""
 
 
-for _command in (serve, classify, evaluate, models, build):
+for _command in (serve, classify, evaluate, models, build, tune):
     commands.add_command(_command)
 
 
