@@ -10,7 +10,7 @@ from PIL import Image
 COUNT = 200
 SIZE = (500, 375)
 QUALITY = 94
-"""Makes about 105 KB of a photograph of this size, the mean of ImageNet's."""
+"""Makes about 65 KB of a photograph of this size."""
 
 PHONE_COUNT = 24
 PHONE_SIZE = (4000, 3000)
