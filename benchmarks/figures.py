@@ -12,7 +12,7 @@ Row = dict[str, Any]
 Results = dict[str, Any]
 
 BUSY = 8
-"""Clients at which the tail of the latencies is looked at."""
+"""Clients of the parts that need a busy server; there the tail of the latencies is looked at."""
 
 
 @dataclass(frozen=True, slots=True)

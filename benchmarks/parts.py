@@ -6,20 +6,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from contestants import ALL, CEILING, MILLISIGHT, Contestant
 from environments import HERE, environment
+from figures import BUSY, Row
 from load import WARM_UP_S, generate
 from machine import Machine
 from model import Model
 from processes import DidNotStart, Server, running
 
-Row = dict[str, Any]
-
 PHONE_CLIENTS = (1, 8)
-BUSY = 8
-"""Clients of the parts that need a busy server."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,6 +72,16 @@ class Result:
         )
 
 
+def compile_bundle(bundle: Bundle, settings: Settings) -> OpenVINOEngine:
+    """The engine of ``bundle``, warmed up. Raises ``BundleError`` if OpenVINO cannot read it."""
+    return OpenVINOEngine(
+        bundle.graph,
+        precision=bundle.manifest.precision,
+        threads=settings.threads,
+        max_batch=settings.max_batch,
+    )
+
+
 class Classifier:
     """One bundle, ready to answer. Thread-safe; a context manager.
 
@@ -82,12 +92,7 @@ class Classifier:
         """Compile ``bundle`` and start its dispatcher; ``engine`` replaces OpenVINO in tests."""
         self.bundle = bundle
         self._limits = Limits(max_pixels=int(settings.max_megapixels * 1e6))
-        engine = engine or OpenVINOEngine(
-            bundle.graph,
-            precision=bundle.manifest.precision,
-            threads=settings.threads,
-            max_batch=settings.max_batch,
-        )
+        engine = engine or compile_bundle(bundle, settings)
         self._dispatcher = Dispatcher(
             engine,
             max_batch=settings.max_batch,

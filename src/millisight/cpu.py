@@ -42,6 +42,12 @@ class Cores:
             mask = self.mask[index * cores // shares : (index + 1) * cores // shares]
         return Cores(mask, self.of, None if self.quota is None else self.quota / shares)
 
+    def take(self) -> None:
+        """Keep to these cores: this thread, and all that are started from it from now on."""
+        # Not every system has affinity masks.
+        if hasattr(os, "sched_setaffinity"):
+            os.sched_setaffinity(0, self.mask)
+
     def describe(self) -> str:
         """One line for people: how many cores, and what limits them."""
         affinity = " (affinity)" if len(self.mask) < self.of else ""

@@ -7,7 +7,6 @@ are higher than a server's, by about the same for every arrangement that is trie
 
 import contextlib
 import multiprocessing
-import os
 import time
 import warnings
 from collections.abc import Callable, Iterable, Sequence
@@ -18,9 +17,8 @@ from types import TracebackType
 from typing import Any, Self
 
 from millisight.bundle import Bundle
-from millisight.classifier import Classifier
+from millisight.classifier import Classifier, compile_bundle
 from millisight.cpu import Cores
-from millisight.engine import OpenVINOEngine
 from millisight.errors import MillisightError, TuneError
 from millisight.server.workers import no_interrupts, settings_within, worker_count
 from millisight.settings import Settings
@@ -213,18 +211,11 @@ def _work(
 ) -> None:
     """The whole life of a worker, in its own process."""
     warnings.filterwarnings("ignore", module="PIL")
-    # Threads started from now on, those of the network above all, stay on these cores.
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, share.mask)
+    share.take()
     # The other end is closed when no more is wanted.
     with contextlib.suppress(EOFError, ConnectionError):
         try:
-            engine = OpenVINOEngine(
-                bundle.graph,
-                precision=bundle.manifest.precision,
-                threads=settings.threads,
-                max_batch=settings.max_batch,
-            )
+            engine = compile_bundle(bundle, settings)
             pipe.send(None)
             while True:
                 max_batch, clients, seconds = pipe.recv()

@@ -232,9 +232,7 @@ def _worker(
     for other in listeners:
         other.close()
     listeners[:] = [own]
-    # Threads started from now on, those of the network above all, stay on these cores.
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, share.mask)
+    share.take()
     try:
         _check_unchanged(bundle)
     except MillisightError as error:
