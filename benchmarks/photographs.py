@@ -9,8 +9,8 @@ from PIL import Image
 
 COUNT = 200
 SIZE = (500, 375)
-QUALITY = 94
-"""Makes about 65 KB of a photograph of this size."""
+QUALITY = 98
+"""Makes about 105 KB of a photograph of this size, as much as those of ImageNet have."""
 
 PHONE_COUNT = 24
 PHONE_SIZE = (4000, 3000)

@@ -1,6 +1,7 @@
 """The dispatcher with engines that a test can hold and break."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -17,6 +18,13 @@ from millisight.errors import BundleError, DeadlineExceeded, NotReady, Overloade
 
 def picture(value: int, rows: int = 4) -> Callable[[], Pixels]:
     return lambda: np.full((rows, 4, 3), value, np.uint8)
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.001)
 
 
 class HeldEngine(FakeEngine):
@@ -133,6 +141,35 @@ def test_nobody_waits_for_an_engine_that_was_stopped() -> None:
         with pytest.raises(KeyboardInterrupt):
             one.submit(picture(1), here=True)
         assert one.alive
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_picture_in_a_lane_that_dies_fails_and_no_more_are_taken() -> None:
+    class Exiting(FakeEngine):
+        def infer(self, batch: Pixels, *, alone: bool = False) -> Logits:  # noqa: ARG002
+            raise KeyboardInterrupt
+
+    with dispatcher(Exiting(7)) as one:
+        with pytest.raises(NotReady, match="was stopped"):
+            one.submit(picture(0)).result(10)
+        one._threads[0].join(10)
+        assert not one.alive
+        with pytest.raises(NotReady, match="not running"):
+            one.submit(picture(0))
+
+
+def test_pictures_one_by_one_stay_in_one_lane() -> None:
+    def decode() -> Pixels:
+        used.add(threading.current_thread())
+        return np.full((4, 4, 3), 1, np.uint8)
+
+    used: set[threading.Thread] = set()
+    with dispatcher(FakeEngine(7, lanes=3)) as one:
+        for _ in range(6):
+            one.submit(decode).result(10)
+            # The lane has its answer out a moment before it waits for more.
+            wait_until(lambda: len(one._asleep) == 3)
+    assert len(used) == 1
 
 
 def test_a_full_queue_refuses_and_the_rest_is_answered() -> None:

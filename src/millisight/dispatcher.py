@@ -54,7 +54,8 @@ class Dispatcher:
         self._scheduler: Scheduler[_Job] = Scheduler(
             max_batch=max_batch, max_queue=max_queue, max_wait=max_wait, lanes=engine.lanes
         )
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
+        self._asleep: list[threading.Condition] = []
         self._closing = False
         self._threads = [
             threading.Thread(target=self._run, name=f"lane-{number}", daemon=True)
@@ -91,32 +92,34 @@ class Dispatcher:
         no work is spent on it.
         """
         job = _Job(decode, Future(), finish, time.monotonic())
-        with self._changed:
+        with self._lock:
             if self._closing or not self.alive:
                 raise NotReady("The engine is not running.", hint="Try again in a moment.")
             self._scheduler.admit(job, now=job.submitted, deadline=deadline)
             turn: Turn[_Job] = self._scheduler.next_turn(job.submitted) if here else Turn()
             if not turn.run:
-                self._changed.notify()
+                self._wake_one()
         self._serve(turn)
         return job.future
 
     def close(self) -> None:
         """Finish what is queued, then stop. Calling it again does nothing."""
-        with self._changed:
+        with self._lock:
             self._closing = True
-            self._changed.notify_all()
+            while self._asleep:
+                self._wake_one()
         for thread in self._threads:
             if thread.is_alive():
                 thread.join()
 
     def _run(self) -> None:
-        while (turn := self._wait()) is not None:
+        changed = threading.Condition(self._lock)
+        while (turn := self._wait(changed)) is not None:
             self._serve(turn)
 
-    def _wait(self) -> Turn[_Job] | None:
+    def _wait(self, changed: threading.Condition) -> Turn[_Job] | None:
         """Wait for something to do; ``None`` when closed and empty."""
-        with self._changed:
+        with self._lock:
             while True:
                 turn = self._scheduler.next_turn(time.monotonic())
                 if turn.run or turn.expired:
@@ -124,7 +127,15 @@ class Dispatcher:
                 if self._closing and not len(self._scheduler):
                     return None
                 now = time.monotonic()
-                self._changed.wait(None if turn.wake_at is None else max(0.0, turn.wake_at - now))
+                self._asleep.append(changed)
+                changed.wait(None if turn.wake_at is None else max(0.0, turn.wake_at - now))
+                if changed in self._asleep:
+                    self._asleep.remove(changed)
+
+    def _wake_one(self) -> None:
+        """The one that fell asleep last, whose memory is still in a cache. Needs the lock."""
+        if self._asleep:
+            self._asleep.pop().notify()
 
     def _serve(self, turn: Turn[_Job]) -> None:
         for job in turn.expired:
@@ -138,10 +149,10 @@ class Dispatcher:
             answers = self._answers(turn.run)
         finally:
             # The next batch may start while these answers are still being handed out.
-            with self._changed:
+            with self._lock:
                 self._scheduler.finished()
                 if len(self._scheduler) or self._closing:
-                    self._changed.notify()
+                    self._wake_one()
         for job, inferred in answers:
             try:
                 outcome = job.finish(inferred)
@@ -170,7 +181,7 @@ class Dispatcher:
     def _infer(
         self, decoded: list[tuple[_Job, Pixels]], started: float
     ) -> list[tuple[_Job, Inferred]]:
-        with self._changed:
+        with self._lock:
             alone = self._scheduler.alone
         begun = time.monotonic()
         logits = self._engine.infer(np.stack([pixels for _, pixels in decoded]), alone=alone)

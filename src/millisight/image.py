@@ -19,12 +19,11 @@ from millisight.formats import FORMATS, check_scans, refusal
 from millisight.frames import MAX_COUNTED, count_frames
 from millisight.geometry import SWAPS_AXES, UPRIGHT, clip, crop_box, draft_scale, stored_box
 from millisight.manifest import Preprocess
+from millisight.resizing import resize
 
 DRAFT_FACTOR = 2
 """A JPEG is decoded at the smallest of 1/1, 1/2, 1/4, 1/8 that keeps this many times the pixels
 that the resize needs along each side."""
-
-_RESAMPLING = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,14 +120,10 @@ def _prepare(
     # A reduced decode rounds its size up; the picture itself covers exactly 1/scale of it.
     scale = draft_scale(width, image.size[0])
     rgb, more_warnings = _to_rgb(image)
-    resized = rgb.resize(
-        (preprocess.crop, preprocess.crop),
-        _RESAMPLING[preprocess.interpolation],
-        box=clip((box[0] / scale, box[1] / scale, box[2] / scale, box[3] / scale), rgb.size),
-    )
+    shown = clip((box[0] / scale, box[1] / scale, box[2] / scale, box[3] / scale), rgb.size)
+    pixels = resize(rgb, shown, preprocess.crop, preprocess.interpolation)
     if orientation != 1:
-        resized = resized.transpose(UPRIGHT[orientation])
-    pixels = np.asarray(resized if resized.mode == "RGB" else resized.convert("RGB"))
+        pixels = np.asarray(Image.fromarray(pixels).transpose(UPRIGHT[orientation]))
     return Decoded(pixels, (*warnings, *more_warnings))
 
 

@@ -130,7 +130,7 @@ async def _respond(request: Request, service: Service, deadline: float) -> Respo
     top_k = _top_k(request)
     picture = await read_picture(request, max_bytes=int(service.settings.max_upload_mb * 1e6))
     started = time.monotonic()
-    key = await service.key(picture, top_k)
+    key = service.key(picture, top_k)
     etag = f'W/"{key}"'
     # The weak comparison of RFC 9110, section 8.8.3.2: W/ makes no difference.
     if f'"{key}"' in request.headers.get("if-none-match", ""):

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import logging
 import time
 from collections.abc import Callable
@@ -17,9 +18,6 @@ from millisight.server.metrics import Metrics
 from millisight.settings import Settings
 
 logger = logging.getLogger(__name__)
-
-_HASHED_AT_ONCE = 1_000_000
-"""Bytes whose digest takes less time than the way to a thread and back would keep others."""
 
 
 class Service:
@@ -48,6 +46,8 @@ class Service:
         """Load and warm up in the background of the event loop; then readiness turns true."""
         try:
             self._classifier = await asyncio.to_thread(self._load)
+            # What is there now stays: looking through it for garbage would hold up a request.
+            gc.freeze()
         # Whatever stops the model from loading stops the server, with its reason in the log.
         except Exception:
             logger.exception("The model could not be loaded")
@@ -72,10 +72,8 @@ class Service:
             raise NotReady("The model is not ready.", hint="Try again in a moment.")
         return self._classifier
 
-    async def key(self, picture: bytes, top_k: int) -> str:
+    def key(self, picture: bytes, top_k: int) -> str:
         """Names the answer to a request: the same key, the same predictions."""
-        if len(picture) > _HASHED_AT_ONCE:
-            return await asyncio.to_thread(result_key, picture, top_k, *self._identity)
         return result_key(picture, top_k, *self._identity)
 
     async def answer(
