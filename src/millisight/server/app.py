@@ -13,6 +13,7 @@ from millisight.classifier import Classifier
 from millisight.server import about, metrics, predict
 from millisight.server.about import STATIC
 from millisight.server.boundary import Boundary
+from millisight.server.predict import Express
 from millisight.server.problems import add_error_handlers
 from millisight.server.service import Service
 from millisight.settings import Settings
@@ -63,5 +64,7 @@ def create_app(
     app.include_router(metrics.router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     add_error_handlers(app)
-    app.add_middleware(Boundary, count=service.metrics.count)
+    # Every request passes the boundary; pictures go no further through FastAPI's layers.
+    inner = Express(app.build_middleware_stack())
+    app.middleware_stack = Boundary(inner, count=service.metrics.count)
     return app

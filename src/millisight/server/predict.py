@@ -3,18 +3,17 @@
 import asyncio
 import json
 import time
-from collections.abc import Callable
 from typing import Any
 
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from millisight.classifier import Result, Timings
-from millisight.errors import BadParameter, DeadlineExceeded
+from millisight.errors import BadParameter, DeadlineExceeded, MillisightError
 from millisight.predictions import MAX_TOP_K, check_top_k
-from millisight.server.problems import Problem
+from millisight.server.problems import Problem, on_known
 from millisight.server.service import Service
 from millisight.server.upload import FIELD, read_picture
 
@@ -47,6 +46,7 @@ class Answer(BaseModel):
     warnings: list[str]
 
 
+PATH = "/predict"
 DEFAULT_TOP_K = 3
 
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
@@ -91,24 +91,6 @@ _RESPONSES: dict[int | str, dict[str, Any]] = {
     503: {"model": Problem, "description": "Starting or shutting down"},
     504: {"model": Problem, "description": "Not done within the deadline"},
 }
-
-
-class DirectRoute(APIRoute):
-    """A route whose endpoint takes the request as it is, and makes the response.
-
-    FastAPI's way of filling in parameters and checking answers costs more time than all that is
-    done here in Python. The errors go up to the handlers of the app as from any other route.
-    """
-
-    def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
-        """As ``APIRoute``; everything but the call is the documentation's."""
-        super().__init__(path, endpoint, **options)
-
-        async def call(scope: Scope, receive: Receive, send: Send) -> None:
-            response = await endpoint(Request(scope, receive))
-            await response(scope, receive, send)
-
-        self.app = call
 
 
 async def predict(request: Request) -> Response:
@@ -178,8 +160,8 @@ def _response(result: Result, timings: Timings, etag: str, *, cached: bool) -> R
     )
 
 
-route = DirectRoute(
-    "/predict",
+route = APIRoute(
+    PATH,
     predict,
     methods=["POST"],
     response_model=Answer,
@@ -187,3 +169,26 @@ route = DirectRoute(
     openapi_extra={"parameters": _PARAMETERS, "requestBody": _REQUEST_BODY},
     summary="Classify one picture",
 )
+
+
+class Express:
+    """ASGI app: ``POST /predict`` goes straight to its endpoint, all else to the ``app`` given.
+
+    FastAPI's layers cost more processor time than all that is done here in Python. The route stays
+    in the app, for the documentation and for requests that come by another prefix.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or (scope["method"], scope["path"]) != ("POST", PATH):
+            await self.app(scope, receive, send)
+            return
+        scope["route"] = route
+        request = Request(scope, receive)
+        try:
+            response = await predict(request)
+        except MillisightError as error:
+            response = on_known(request, error)
+        await response(scope, receive, send)

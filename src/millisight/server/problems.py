@@ -27,7 +27,7 @@ class Problem(BaseModel):
 
 def add_error_handlers(app: FastAPI) -> None:
     """Make every foreseen error of ``app`` answer with a ``Problem``."""
-    app.add_exception_handler(MillisightError, _on_known)
+    app.add_exception_handler(MillisightError, on_known)
     app.add_exception_handler(RequestValidationError, _on_invalid)
     app.add_exception_handler(HTTPException, _on_http)
 
@@ -46,7 +46,8 @@ def problem(
     return JSONResponse(body.model_dump(), status_code=status, headers=headers)
 
 
-def _on_known(request: Request, error: Exception) -> JSONResponse:
+def on_known(request: Request, error: Exception) -> JSONResponse:
+    """The response to a ``MillisightError``; anything else is raised again."""
     if not isinstance(error, MillisightError):
         raise error
     headers = {"Retry-After": str(RETRY_AFTER_SECONDS)} if isinstance(error, Overloaded) else None
