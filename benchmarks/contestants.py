@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+from load import Mode
+
 
 @dataclass(frozen=True, slots=True)
 class Contestant:
@@ -14,6 +16,8 @@ class Contestant:
     """The first word is a program of the environment; ``{port}``, ``{cores}`` and ``{bundle}`` are
     filled in."""
     path: str = "/predict"
+    mode: Mode = "unique"
+    """How it takes a photograph: as the body, or in base64 in JSON."""
     shows: tuple[str, ...] = field(default_factory=tuple)
     """Packages whose versions stand in the report."""
 
@@ -34,7 +38,8 @@ PEERS = (
         shows=("torch", "torchvision", "flask", "gunicorn", "gevent"),
     ),
     Contestant(
-        "litserve", "litserve", ("python", "litserve_server.py", "{port}"), shows=("litserve",)
+        "litserve", "litserve", ("python", "litserve_server.py", "{port}"),
+        mode="json", shows=("litserve",),
     ),
     Contestant(
         "mosec",

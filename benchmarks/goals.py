@@ -15,7 +15,11 @@ from figures import (
     share_of_ceiling,
 )
 
-AGAINST = (("article", 5.0, 1 / 7.5), ("litserve", 2.4, 0.4), ("mosec", 1.5, 0.45))
+AGAINST = (
+    ("article", 5.0, 1 / 7.5),
+    ("litserve", 2.4, 0.4),
+    ("mosec", 1.5, 0.45),
+)
 """Contestant, least ratio of rates, greatest ratio of latencies."""
 
 START_S = 1.0

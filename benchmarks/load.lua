@@ -5,7 +5,8 @@
 -- LIST is a file with the path of one photograph a line, RUN eight characters that no other run
 -- uses. MODE "unique" appends RUN and a counter to each photograph: bytes after a JPEG's end marker
 -- change nothing for a decoder, but no cache has seen them before. MODE "repeat" sends the
--- photographs as they are, over and over.
+-- photographs as they are, over and over. MODE "json" is for files that hold all of a JSON object
+-- but the end of its last string, in base64: digits are base64 too, and then the object ends.
 
 local SUFFIX = 16
 
@@ -13,26 +14,31 @@ local requests = {}
 local unique = true
 local run = ""
 local count = 0
+local tail = ""
 
 function init(arguments)
-  run, unique = arguments[2], arguments[3] == "unique"
+  local mode, kind = arguments[3], "image/jpeg"
+  run, unique = arguments[2], mode ~= "repeat"
+  if mode == "json" then
+    kind, tail = "application/json", '"}'
+  end
   for path in io.lines(arguments[1]) do
     local file = assert(io.open(path, "rb"))
     local body = file:read("*a")
     file:close()
     if unique then
-      body = body .. string.rep("0", SUFFIX)
+      body = body .. string.rep("0", SUFFIX) .. tail
     end
     -- Head and photograph are joined once; a request only changes the last bytes.
-    local whole = wrk.format("POST", nil, {["Content-Type"] = "image/jpeg"}, body)
-    requests[#requests + 1] = unique and whole:sub(1, -SUFFIX - 1) or whole
+    local whole = wrk.format("POST", nil, {["Content-Type"] = kind}, body)
+    requests[#requests + 1] = unique and whole:sub(1, -SUFFIX - #tail - 1) or whole
   end
 end
 
 function request()
   count = count + 1
   local whole = requests[(count - 1) % #requests + 1]
-  return unique and whole .. string.format("%s%08d", run, count) or whole
+  return unique and whole .. string.format("%s%08d", run, count) .. tail or whole
 end
 
 function done(summary, latency)

@@ -9,6 +9,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+Mode = Literal["unique", "repeat", "json"]
+"""What ``load.lua`` makes of the files."""
+
 SCRIPT = Path(__file__).with_name("load.lua")
 WARM_UP_S = 2
 
@@ -56,7 +59,7 @@ def generate(
     *,
     clients: int,
     seconds: int,
-    mode: Literal["unique", "repeat"] = "unique",
+    mode: Mode = "unique",
 ) -> Load:
     """``clients`` keep-alive connections, each sending the next picture as it gets its answer.
 

@@ -5,6 +5,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from contestants import ALL, CEILING, MILLISIGHT, Contestant
@@ -30,13 +31,24 @@ class Setup:
     """For logs and lists."""
     photographs: Path
     """List of paths, one a line."""
-    first: bytes
-    """A photograph, to see whether a server answers."""
+    in_json: Path
+    """The same photographs, for those who take them in JSON."""
     seconds: int
 
     def programs(self, one: Contestant) -> Path:
         """Where the programs of ``one`` are."""
         return self.millisight if one == MILLISIGHT else environment(one.environment)
+
+    def listed(self, one: Contestant) -> Path:
+        """List of what is sent to ``one``."""
+        return self.in_json if one.mode == "json" else self.photographs
+
+    def first(self, one: Contestant) -> tuple[bytes, str]:
+        """A request's body and its type, to see whether ``one`` answers."""
+        body = Path(self.listed(one).read_text().partition("\n")[0]).read_bytes()
+        if one.mode == "json":
+            return body + b'"}', "application/json"
+        return body, "image/jpeg"
 
     @contextmanager
     def serving(self, one: Contestant) -> Iterator[Server]:
@@ -52,7 +64,7 @@ class Setup:
             "BENTOML_DO_NOT_TRACK": "True",
             "RAY_USAGE_STATS_ENABLED": "0",
         }
-        with running(command, one.path, environ, self.work, self.first) as server:
+        with running(command, one.path, environ, self.work, self.first(one)) as server:
             yield server
 
 
@@ -141,10 +153,11 @@ def soak_part(setup: Setup, requests: int) -> list[Row]:
 def _loaded(setup: Setup, one: Contestant, clients: list[int]) -> list[Row]:
     rows: list[Row] = []
     with setup.serving(one) as server:
-        generate(server.url, setup.photographs, clients=BUSY, seconds=WARM_UP_S)
+        send = partial(generate, server.url, setup.listed(one), mode=one.mode)
+        send(clients=BUSY, seconds=WARM_UP_S)
         for number in clients:
             before = server.cpu_seconds()
-            load = generate(server.url, setup.photographs, clients=number, seconds=setup.seconds)
+            load = send(clients=number, seconds=setup.seconds)
             used = round(server.cpu_seconds() - before, 2)
             rows.append({**load.as_json(), "server_cpu_s": used})
         seen = {"startup_s": server.startup_s, "peak_pss_mb": server.peak_pss_mb,

@@ -1,5 +1,6 @@
 """Photographs to send: the user's own, or crops of those that packages ship."""
 
+from base64 import b64encode
 from importlib import resources
 from io import BytesIO
 from pathlib import Path
@@ -34,6 +35,16 @@ def photographs(folder: Path, images: Path | None) -> list[Path]:
     if len(found) < 100:
         raise SystemExit(f"{images} has {len(found)} JPEG files; at least 100 are needed.")
     return found[:1000]
+
+
+def in_json(folder: Path, sources: list[Path]) -> list[Path]:
+    """The photographs in base64 in JSON, without the end of it: ``load.lua`` adds that."""
+    bodies = []
+    for source in sources:
+        data = source.read_bytes()
+        # Without padding, so that more base64 may follow; the end mark of a JPEG is before it.
+        bodies.append(b'{"image_data": "' + b64encode(data + bytes(-len(data) % 3)))
+    return _written(folder / "json", bodies)
 
 
 def phone_photographs(folder: Path, sources: list[Path]) -> list[Path]:
@@ -81,7 +92,7 @@ def _jpeg(image: Image.Image, quality: int, exif: Image.Exif) -> bytes:
 
 def _written(folder: Path, files: list[bytes]) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
-    paths = [folder / f"{number:03}.jpg" for number in range(len(files))]
+    paths = [folder / f"{number:03}" for number in range(len(files))]
     for path, data in zip(paths, files, strict=True):
         path.write_bytes(data)
     return paths

@@ -61,11 +61,11 @@ class Server:
         self.peak_pss_mb = max(self.peak_pss_mb, sum(pss for _, pss in rolled) / 1024)
         self.peak_rss_mb = max([self.peak_rss_mb, *(rss / 1024 for rss, _ in rolled)])
 
-    def answers(self, picture: bytes) -> bool:
-        """Whether a picture is answered with 200 and a body."""
+    def answers(self, body: bytes, kind: str) -> bool:
+        """Whether a request with ``body`` of the type ``kind`` is answered with 200 and a body."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
         try:
-            connection.request("POST", self.path, picture, {"Content-Type": "image/jpeg"})
+            connection.request("POST", self.path, body, {"Content-Type": kind})
             response = connection.getresponse()
             return bool(response.read()) and response.status == 200
         except (OSError, http.client.HTTPException):
@@ -84,11 +84,15 @@ class Server:
 
 @contextmanager
 def running(
-    command: list[str], path: str, environ: Mapping[str, str], folder: Path, picture: bytes
+    command: list[str],
+    path: str,
+    environ: Mapping[str, str],
+    folder: Path,
+    first: tuple[bytes, str],
 ) -> Iterator[Server]:
     """The server of ``command`` (``{port}`` is filled in), answering; all of it ends at the end.
 
-    Raises ``DidNotStart`` after two minutes without an answer to ``picture``.
+    Raises ``DidNotStart`` after two minutes without an answer to ``first``, a body and its type.
     """
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
@@ -103,7 +107,7 @@ def running(
         )  # fmt: skip
     watcher = threading.Thread(target=server.watch)
     try:
-        while not server.answers(picture):
+        while not server.answers(*first):
             if process.poll() is not None or time.monotonic() - started > 120:
                 raise DidNotStart(f"{command[0]}: {_read(log)[-2000:]}")
             time.sleep(0.005)

@@ -20,7 +20,7 @@ from environments import HERE, versions
 from machine import Machine, this_machine
 from model import resnet18
 from parts import Setup, cache_part, load_part, phone_part, soak_part, startup_part
-from photographs import SHIPPED, phone_photographs, photographs
+from photographs import SHIPPED, in_json, phone_photographs, photographs
 from plots import draw
 from report import report
 
@@ -114,7 +114,7 @@ def _set_up(
         millisight=HERE.parent / ".venv" / "bin",
         work=work,
         photographs=_listed(work, "photographs", pictures),
-        first=pictures[0].read_bytes(),
+        in_json=_listed(work, "in_json", in_json(work, pictures)),
         seconds=effort.seconds,
     )
     shown = {}

@@ -42,6 +42,6 @@ class Infer(NumBinIPCMixin, Worker):
 if __name__ == "__main__":
     server = Server()
     server.append_worker(Decode, num=CORES)
-    # The default wait of 0 ms takes what is there at once.
-    server.append_worker(Infer, num=1, max_batch_size=MAX_BATCH)
+    # By default it waits 10 ms for company; 1 ms is the least it takes.
+    server.append_worker(Infer, num=1, max_batch_size=MAX_BATCH, max_wait_time=1)
     server.run()
