@@ -17,6 +17,7 @@ from model import Model
 from processes import DidNotStart, Server, running
 
 PHONE_CLIENTS = (1, 8)
+SOAK_TURNS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,21 +134,40 @@ def startup_part(setup: Setup, starts: int) -> list[Row]:
 
 
 def soak_part(setup: Setup, requests: int) -> list[Row]:
-    """Many requests to one server, in slices."""
+    """Many requests to one server, in slices; then that one and a fresh one in turns."""
     rows: list[Row] = []
     done = 0
-    with setup.serving(MILLISIGHT) as server:
-        generate(server.url, setup.photographs, clients=BUSY, seconds=WARM_UP_S)
+    if not requests:
+        return rows
+    with setup.serving(MILLISIGHT) as old:
+        _warm_up(setup, old)
         while done < requests:
-            server.peak_rss_mb = 0
-            load = generate(server.url, setup.photographs, clients=BUSY, seconds=10)
-            server.weigh()
-            done += load.requests
-            rows.append({"done": done, "rss_mb": server.peak_rss_mb, **load.as_json()})
-            print(
-                f"  {done:6} requests: {load.rate:.0f}/s, {server.peak_rss_mb:.0f} MB", flush=True
-            )
+            rows.append(_slice(setup, old, "ageing"))
+            done += rows[-1]["requests"]
+            rows[-1]["done"] = done
+            _tell(f"{done:6} requests", rows[-1])
+        with setup.serving(MILLISIGHT) as fresh:
+            _warm_up(setup, fresh)
+            for _ in range(SOAK_TURNS):
+                for what, server in (("old", old), ("fresh", fresh)):
+                    rows.append(_slice(setup, server, what))
+                    _tell(what, rows[-1])
     return rows
+
+
+def _warm_up(setup: Setup, server: Server) -> None:
+    generate(server.url, setup.photographs, clients=BUSY, seconds=WARM_UP_S)
+
+
+def _slice(setup: Setup, server: Server, what: str) -> Row:
+    server.peak_rss_mb = 0
+    load = generate(server.url, setup.photographs, clients=BUSY, seconds=10)
+    server.weigh()
+    return {"what": what, "rss_mb": server.peak_rss_mb, **load.as_json()}
+
+
+def _tell(what: str, row: Row) -> None:
+    print(f"  {what}: {row['rate']:.0f}/s, {row['rss_mb']:.0f} MB", flush=True)
 
 
 def _loaded(setup: Setup, one: Contestant, clients: list[int]) -> list[Row]:

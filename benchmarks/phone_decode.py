@@ -3,7 +3,9 @@
     python phone_decode.py LIST
 
 Runs in millisight's environment with the starter model, which is trained, and prints one JSON line:
-median milliseconds of both ways, and on how many photographs the first class is the same.
+median milliseconds of both ways, of how many photographs the network is sure when it sees all of
+them, and of how many of those it names the same class both ways. Of the others the two best classes
+may be as good as equal, and a difference of one in a pixel decides between them.
 """
 
 import json
@@ -19,6 +21,9 @@ from PIL import Image, ImageOps
 import millisight
 
 ROUNDS = 3
+
+SURE = 0.5
+"""Confidence of the first class."""
 
 
 def in_full(picture: bytes) -> Image.Image:
@@ -37,7 +42,7 @@ def main() -> None:
     pictures = [Path(line).read_bytes() for line in Path(sys.argv[1]).read_text().splitlines()]
     reduced: list[float] = []
     full: list[float] = []
-    same = 0
+    sure = same = 0
     with millisight.load("starter") as classifier:
         for _ in range(ROUNDS):
             for picture in pictures:
@@ -50,10 +55,12 @@ def main() -> None:
         for picture in pictures:
             reduced_label = classifier.classify(picture, 1).predictions[0].label
             everything = ImageOps.exif_transpose(Image.open(BytesIO(picture)))
-            full_label = classifier.classify(np.asarray(everything), 1).predictions[0].label
-            same += reduced_label == full_label
+            full_best = classifier.classify(np.asarray(everything), 1).predictions[0]
+            if full_best.confidence >= SURE:
+                sure += 1
+                same += reduced_label == full_best.label
     print(json.dumps({
-        "photographs": len(pictures), "same_top1": same,
+        "photographs": len(pictures), "sure": sure, "same_top1": same,
         "reduced_ms": median(reduced) * 1e3, "full_ms": median(full) * 1e3,
     }))  # fmt: skip
 

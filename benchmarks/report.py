@@ -4,7 +4,7 @@ from statistics import median
 from typing import Any
 
 from contestants import CEILING
-from figures import Results, Standing, failures, latency_ratio, loads, rate_ratio, standings
+from figures import Results, Row, Standing, failures, latency_ratio, loads, rate_ratio, standings
 from goals import goals
 from plots import BARS, CURVES
 
@@ -122,9 +122,14 @@ def _parts(results: Results) -> str:
         for row in results["cache"]
     ]
     soak = [
-        f"- after {row['done']:,}: {row['rate']:.0f}/s, {row['rss_mb']:.0f} MB"
-        for row in results["soak"]
+        f"- {_age(row)}: {row['rate']:.0f}/s, {row['rss_mb']:.0f} MB" for row in results["soak"]
     ]
     text = ["## Photographs of 12 megapixels", "", *phone, "",
             "## Repeated pictures, 8 clients", "", *cache, ""]  # fmt: skip
     return "\n".join(text + (["## Many requests", "", *soak, ""] if soak else []))
+
+
+def _age(row: Row) -> str:
+    if row["what"] == "ageing":
+        return f"after {row['done']:,}"
+    return "then, again" if row["what"] == "old" else "a fresh server"

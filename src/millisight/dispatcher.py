@@ -57,6 +57,7 @@ class Dispatcher:
         self._lock = threading.Lock()
         self._asleep: list[threading.Condition] = []
         self._closing = False
+        self._alive = False
         self._threads = [
             threading.Thread(target=self._run, name=f"lane-{number}", daemon=True)
             for number in range(engine.lanes)
@@ -64,13 +65,14 @@ class Dispatcher:
 
     def start(self) -> None:
         """Begin to take pictures."""
+        self._alive = True
         for thread in self._threads:
             thread.start()
 
     @property
     def alive(self) -> bool:
         """Whether the threads run; false after ``close`` or a fault in a thread itself."""
-        return all(thread.is_alive() for thread in self._threads)
+        return self._alive
 
     def submit(
         self,
@@ -93,7 +95,7 @@ class Dispatcher:
         """
         job = _Job(decode, Future(), finish, time.monotonic())
         with self._lock:
-            if self._closing or not self.alive:
+            if self._closing or not self._alive:
                 raise NotReady("The engine is not running.", hint="Try again in a moment.")
             self._scheduler.admit(job, now=job.submitted, deadline=deadline)
             turn: Turn[_Job] = self._scheduler.next_turn(job.submitted) if here else Turn()
@@ -114,8 +116,11 @@ class Dispatcher:
 
     def _run(self) -> None:
         changed = threading.Condition(self._lock)
-        while (turn := self._wait(changed)) is not None:
-            self._serve(turn)
+        try:
+            while (turn := self._wait(changed)) is not None:
+                self._serve(turn)
+        finally:
+            self._alive = False
 
     def _wait(self, changed: threading.Condition) -> Turn[_Job] | None:
         """Wait for something to do; ``None`` when closed and empty."""

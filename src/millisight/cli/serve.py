@@ -22,6 +22,7 @@ from millisight.server import create_app
 from millisight.server.listeners import listen
 from millisight.server.workers import (
     CORES_PER_WORKER,
+    UVICORN,
     serve_with_workers,
     settings_within,
     worker_count,
@@ -95,9 +96,7 @@ def _run_here(
         on_ready=lambda: click.echo(f"Ready after {time.monotonic() - started:.1f} s."),
         on_failure=on_failure,
     )
-    server = uvicorn.Server(
-        uvicorn.Config(app, log_config=None, access_log=False, server_header=False)
-    )
+    server = uvicorn.Server(uvicorn.Config(app, **UVICORN))
     # Once it has drained, uvicorn raises the signal that stopped it again: that is a clean end.
     with contextlib.suppress(KeyboardInterrupt):
         server.run(sockets=listeners)

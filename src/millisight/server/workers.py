@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from multiprocessing import resource_tracker
 from pathlib import Path
+from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
@@ -38,6 +39,15 @@ logger = logging.getLogger(__name__)
 
 CORES_PER_WORKER = 4
 """What auto gives to a worker; why is in docs/decisions/0007-workers.md."""
+
+UVICORN: dict[str, Any] = {
+    "log_config": None,
+    "access_log": False,
+    "server_header": False,
+    # Nothing here asks for the client's address, so nobody's headers are to be believed.
+    "proxy_headers": False,
+}
+"""How uvicorn serves, with one process or several."""
 
 _HUNG_AFTER = 30
 """Seconds without a sign of life; many workers that start on few cores need some."""
@@ -77,9 +87,7 @@ def serve_with_workers(
                 partial(_worker, bundle, settings, listeners, shares, folder, set_up),
                 factory=True,
                 workers=len(shares),
-                log_config=None,
-                access_log=False,
-                server_header=False,
+                **UVICORN,
                 timeout_worker_healthcheck=_HUNG_AFTER,
             ),
             listeners,
