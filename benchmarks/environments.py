@@ -34,12 +34,12 @@ def environment(name: str) -> Path:
 
 
 def versions(programs: Path) -> dict[str, str]:
-    """Package -> version of everything installed there."""
+    """Package, in lower case -> version of everything installed there."""
     listed = subprocess.run(
         [programs / "python", "-m", "pip", "list", "--format=freeze"],
         check=True, capture_output=True, text=True,
     ).stdout  # fmt: skip
-    return dict(line.split("==", 1) for line in listed.splitlines() if "==" in line)
+    return dict(line.lower().split("==", 1) for line in listed.splitlines() if "==" in line)
 
 
 def _install(pip: Path, requirements: Path, log: object) -> None:
