@@ -51,7 +51,7 @@ def _curves(results: Results, title: str, path: Path) -> None:
     )
     axes.set_xlim(left=0)
     axes.grid(visible=True, which="both", alpha=0.2)
-    axes.legend()
+    axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), frameon=False)
     _save(figure, path)
 
 
