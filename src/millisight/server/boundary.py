@@ -42,7 +42,9 @@ class Boundary:
             await self.app(scope, receive, send)
             return
         given = Headers(scope=scope).get(HEADER, "")
-        request_id = given if _HARMLESS.fullmatch(given) else f"{self._own}{next(self._number):016x}"
+        request_id = (
+            given if _HARMLESS.fullmatch(given) else f"{self._own}{next(self._number):016x}"
+        )
         scope.setdefault("state", {})["request_id"] = request_id
         started = False
 
