@@ -56,6 +56,8 @@ def create_app(
         title="millisight",
         description=DESCRIPTION,
         lifespan=lifespan,
+        # It asks the environment at every request whether somebody wants it.
+        telemetry={"tracing": False, "metrics": False, "logs": False},
         redirect_slashes=False,
         routes=[predict.route],
     )

@@ -10,7 +10,6 @@ import re
 import secrets
 from collections.abc import Callable
 
-from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -19,7 +18,7 @@ from millisight.server.problems import problem
 
 logger = logging.getLogger(__name__)
 
-HEADER = "X-Request-ID"
+HEADER = b"x-request-id"
 
 # Nothing that could forge a log line or a header.
 _HARMLESS = re.compile(r"[A-Za-z0-9._:-]{1,128}")
@@ -41,7 +40,9 @@ class Boundary:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        given = Headers(scope=scope).get(HEADER, "")
+        given = next((value for name, value in scope["headers"] if name == HEADER), b"").decode(
+            "latin-1"
+        )
         request_id = (
             given if _HARMLESS.fullmatch(given) else f"{self._own}{next(self._number):016x}"
         )
@@ -53,7 +54,8 @@ class Boundary:
             if message["type"] == "http.response.start":
                 started = True
                 self.count(scope, message["status"])
-                MutableHeaders(scope=message)[HEADER] = request_id
+                named = (HEADER, request_id.encode("ascii"))
+                message["headers"] = [*message.get("headers", ()), named]
             await send(message)
 
         try:

@@ -126,6 +126,8 @@ async def _respond(request: Request, service: Service, deadline: float) -> Respo
 
 
 def _top_k(request: Request) -> int:
+    if not request.scope["query_string"]:
+        return DEFAULT_TOP_K
     given = request.query_params.get("top_k", str(DEFAULT_TOP_K))
     if not given.isdecimal():
         raise BadParameter(f"Parameter top_k cannot be {given!r}: it must be a whole number.")
