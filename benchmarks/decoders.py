@@ -9,7 +9,6 @@ of the two runs. Only the present decoder guards against hostile files and turns
 """
 
 import argparse
-import math
 import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -62,23 +61,6 @@ def pillow_cykooz() -> Decoder:
     return run
 
 
-def pillow_copy_cykooz() -> Decoder:
-    resize = _cykooz_on_bytes()
-
-    def run(data: bytes, preprocess: Preprocess) -> Pixels:
-        image, (left, top, right, bottom) = _opened(data, preprocess)
-        # Only what the kernel reaches is copied: twice the step between two pixels of the crop.
-        reach = 4 + 2 * math.ceil(max(right - left, bottom - top) / preprocess.crop)
-        x, y = max(int(left) - reach, 0), max(int(top) - reach, 0)
-        part = image.crop(
-            (x, y, min(int(right) + reach, image.width), min(int(bottom) + reach, image.height))
-        )
-        box = (left - x, top - y, right - x, bottom - y)
-        return resize(_array(part), box, preprocess)
-
-    return run
-
-
 def simplejpeg_cykooz() -> Decoder:
     load, resize = _simplejpeg(), _cykooz_on_bytes()
 
@@ -124,7 +106,6 @@ CANDIDATES: dict[str, Callable[[], Decoder]] = {
     "Pillow, file in one read": partial(pillow, fast=False),
     "Pillow, fast DCT": partial(pillow, fast=True),
     "Pillow + cykooz": pillow_cykooz,
-    "Pillow + cykooz, copied": pillow_copy_cykooz,
     "simplejpeg + cykooz": simplejpeg_cykooz,
     "OpenCV, area": opencv_area,
     "torchvision (reference)": torchvision_reference,

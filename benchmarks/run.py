@@ -74,9 +74,9 @@ def _options() -> argparse.Namespace:
 def _measure(
     work: Path, machine: Machine, effort: Effort, names: list[str], images: Path | None
 ) -> dict[str, Any]:
-    setup, shown = _set_up(work, machine, effort, names, images)
-    phones = _listed(work, "phones", phone_photographs(work, _paths(setup.photographs)))
-    one = _listed(work, "one", _paths(setup.photographs)[:1])
+    setup, shown = set_up(work, machine, effort, names, images)
+    phones = _listed(work, "phones", phone_photographs(work, paths(setup.photographs)))
+    one = _listed(work, "one", paths(setup.photographs)[:1])
     _say(f"Load: {len(names)} contestants, {effort.rounds} round(s)")
     load = load_part(setup, names, list(effort.clients), effort.rounds)
     started = {row["contestant"] for row in load if "startup_s" in row}
@@ -93,7 +93,7 @@ def _measure(
         "machine": asdict(machine) | {"described": machine.describe()},
         "effort": asdict(effort),
         "model": setup.model.origin,
-        "photographs": _describe(_paths(setup.photographs), images),
+        "photographs": _describe(paths(setup.photographs), images),
         "versions": shown,
         "load": load,
         "phone": phone,
@@ -103,7 +103,7 @@ def _measure(
     }
 
 
-def _set_up(
+def set_up(
     work: Path, machine: Machine, effort: Effort, names: list[str], images: Path | None
 ) -> tuple[Setup, dict[str, dict[str, str]]]:
     """Everything installed and built, and which versions that gave."""
@@ -131,7 +131,8 @@ def _listed(work: Path, name: str, paths: list[Path]) -> Path:
     return listed
 
 
-def _paths(listed: Path) -> list[Path]:
+def paths(listed: Path) -> list[Path]:
+    """What ``listed`` lists."""
     return [Path(line) for line in listed.read_text().splitlines()]
 
 

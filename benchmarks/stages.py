@@ -13,26 +13,25 @@ import json
 import tempfile
 import threading
 import time
-from itertools import cycle, islice
+from itertools import count, cycle, islice
 from pathlib import Path
 from statistics import median
 
 from contestants import MILLISIGHT
-from environments import HERE
 from machine import this_machine
-from model import resnet18
-from photographs import photographs
-from processes import running
+from run import FULL, paths, set_up
 
 STAGES = ("decode", "queue", "inference", "hand-over, top-k", "HTTP, digest, JSON")
+NUMBERS = count()
+"""One for each request of all runs."""
 
 
 def ask(port: int, pictures: list[bytes], first: int, end: float, seen: list[list[float]]) -> None:
     """Send one picture after the other until ``end``; a row of stages for each answer."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
-    for number, picture in enumerate(islice(cycle(pictures), first, None)):
+    for picture in islice(cycle(pictures), first, None):
         # No cache has seen these bytes; they stand after the end of the JPEG.
-        body = picture + f"{first:08d}{number:08d}".encode()
+        body = picture + f"{next(NUMBERS):016d}".encode()
         started = time.perf_counter()
         connection.request("POST", "/predict", body, {"Content-Type": "image/jpeg"})
         timings = json.loads(connection.getresponse().read())["timings_ms"]
@@ -65,17 +64,14 @@ def main() -> None:
     parser.add_argument("--images", type=Path, help="folder of JPEG photographs, at least 100")
     parser.add_argument("--seconds", type=float, default=10)
     options = parser.parse_args()
-    model = resnet18()
-    command = [word.replace("{bundle}", str(model.bundle)) for word in MILLISIGHT.command]
-    command[0] = str(HERE.parent / ".venv" / "bin" / command[0])
     with tempfile.TemporaryDirectory(prefix="benchmark-") as folder:
-        pictures = [one.read_bytes() for one in photographs(Path(folder), options.images)]
-        first = pictures[0], "image/jpeg"
-        with running(command, MILLISIGHT.path, {}, Path(folder), first) as server:
+        setup, _ = set_up(Path(folder), this_machine(), FULL, [], options.images)
+        pictures = [one.read_bytes() for one in paths(setup.photographs)]
+        with setup.serving(MILLISIGHT) as server:
             stages(server.port, pictures, 8, 2)
             found = {number: stages(server.port, pictures, number, options.seconds)
                      for number in (1, 8)}  # fmt: skip
-    print(f"{this_machine().describe()}; ResNet-18 with {model.origin}\n")
+    print(f"{setup.machine.describe()}; ResNet-18 with {setup.model.origin}\n")
     print("| | 1 client | 8 clients |\n|---|---|---|")
     for number, name in enumerate(STAGES):
         print(f"| {name} | {found[1][number]:.2f} ms | {found[8][number]:.2f} ms |")
