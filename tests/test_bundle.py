@@ -31,13 +31,18 @@ def small(tmp_path: Path) -> Path:
     return write(tmp_path / "home", "small")
 
 
-def write(home: Path, name: str, labels: tuple[str, ...] = ("猫", "dog")) -> Path:
+def write(
+    home: Path,
+    name: str,
+    labels: tuple[str, ...] = ("猫", "dog"),
+    translations: dict[str, tuple[str, ...]] | None = None,
+) -> Path:
     target = store(home) / name
     manifest = read_bundle(starter_path()).manifest
     with new_bundle(target) as draft:
         (draft / "model.xml").write_text("<net/>")
         (draft / "model.bin").write_bytes(bytes(range(256)))
-        write_labels(draft, labels)
+        write_labels(draft, labels, translations)
         files = {file: describe_file(draft / file) for file in FILES}
         update = {"name": name, "class_count": 2, "files": files}
         write_manifest(draft, manifest.model_copy(update=update))
@@ -94,7 +99,7 @@ def test_a_missing_file_is_named(small: Path, file: str) -> None:
         read_bundle(small)
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{}", "null", '{"format_version": 1}', '"text"'])
+@pytest.mark.parametrize("content", ["", "[]", "{}", "null", '{"format_version": 2}', '"text"'])
 def test_a_manifest_that_says_nothing_is_damaged(small: Path, content: str) -> None:
     (small / MANIFEST).write_text(content)
     with pytest.raises(BundleError, match="damaged"):
@@ -119,7 +124,9 @@ def test_a_number_written_another_way_is_noticed(small: Path) -> None:
         read_bundle(small)
 
 
-@pytest.mark.parametrize("labels", ["", "{", '{"cat": 0, "dog": 1}', "[1, 2]", '"ab"', "\xff"])
+@pytest.mark.parametrize(
+    "labels", ["", "{", '{"cat": 0, "dog": 1}', "[1, 2]", '"ab"', '["ab", "c"]', "\xff"]
+)
 def test_labels_that_are_not_a_list_of_names_are_refused(small: Path, labels: str) -> None:
     (small / "labels.json").write_bytes(labels.encode("latin1"))
     manifest = read_manifest_of(small)
@@ -131,10 +138,26 @@ def test_labels_that_are_not_a_list_of_names_are_refused(small: Path, labels: st
 
 def test_a_newer_format_asks_for_a_newer_millisight(small: Path) -> None:
     content = json.loads((small / MANIFEST).read_text())
-    (small / MANIFEST).write_text(json.dumps(content | {"format_version": 2}))
-    with pytest.raises(BundleError, match="has format 2") as caught:
+    (small / MANIFEST).write_text(json.dumps(content | {"format_version": 3}))
+    with pytest.raises(BundleError, match="has format 3; this millisight reads 2") as caught:
         read_bundle(small)
-    assert "Upgrade" in caught.value.hint
+    assert "upgrade millisight" in caught.value.hint
+
+
+def test_an_older_format_asks_for_a_new_build(small: Path) -> None:
+    content = json.loads((small / MANIFEST).read_text())
+    (small / MANIFEST).write_text(json.dumps(content | {"format_version": 1}))
+    with pytest.raises(BundleError, match="has format 1; this millisight reads 2") as caught:
+        read_bundle(small)
+    assert caught.value.hint == "Build the bundle again with this version."
+
+
+def test_labels_in_other_languages_are_kept(tmp_path: Path) -> None:
+    assert read_bundle(write(tmp_path, "one")).translations == {}
+    other = {"de": ("Katze", "Hund"), "zh": ("猫", "狗")}
+    assert read_bundle(write(tmp_path, "two", translations=other)).translations == other
+    with pytest.raises(BundleError, match="1 labels for 2 classes"):
+        read_bundle(write(tmp_path, "three", translations={"zh": ("猫",)}))
 
 
 def test_labels_that_are_too_few_are_refused(tmp_path: Path) -> None:
@@ -223,3 +246,15 @@ def test_the_starter_says_where_it_comes_from() -> None:
     assert "Apache-2.0" in line
     assert manifest.measured.bundle is not None
     assert bundles.STARTER == "starter"
+
+
+def test_the_starters_classes_have_chinese_names_of_their_own() -> None:
+    bundle = read_bundle(starter_path())
+    chinese = bundle.translations["zh"]
+    assert len(set(chinese)) == len(chinese) == len(bundle.labels)
+    foreign = [name for name in chinese if not any("\u4e00" <= sign <= "\u9fff" for sign in name)]
+    assert foreign == ["iPod"]
+    named = dict(zip(bundle.labels, chinese, strict=True))
+    assert named["golden retriever"] == "金毛寻回犬"
+    assert named["mortar"] == "研钵"
+    assert named["toilet tissue"] == "卫生纸"

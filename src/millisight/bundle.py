@@ -11,12 +11,12 @@ import json
 import os
 import re
 import tempfile
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from millisight.errors import BundleError, ModelNotFound
 from millisight.manifest import FORMAT_VERSION, FileEntry, Manifest
@@ -33,7 +33,13 @@ DEFAULT = "resnet18"
 AUTO = "auto"
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-_LABELS = TypeAdapter(tuple[str, ...])
+
+
+class _Labels(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    labels: tuple[str, ...]
+    translations: dict[str, tuple[str, ...]] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +49,9 @@ class Bundle:
     path: Path
     manifest: Manifest
     labels: tuple[str, ...]
+    """The class names, in the order of the logits."""
+    translations: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """The same names in other languages, by BCP 47 language tag such as ``zh``."""
 
     @property
     def graph(self) -> Path:
@@ -59,15 +68,16 @@ def read_bundle(path: Path) -> Bundle:
     for name in FILES:
         _verify_file(path / name, manifest.files[name])
     try:
-        labels = _LABELS.validate_json((path / LABELS).read_bytes())
+        content = _Labels.model_validate_json((path / LABELS).read_bytes())
     except ValidationError as error:
         raise _damaged(path / LABELS) from error
-    if len(labels) != manifest.class_count:
-        raise BundleError(
-            f"Bundle {path} has {len(labels)} labels for {manifest.class_count} classes.",
-            hint="Build it again.",
-        )
-    return Bundle(path, manifest, labels)
+    for names in (content.labels, *content.translations.values()):
+        if len(names) != manifest.class_count:
+            raise BundleError(
+                f"Bundle {path} has {len(names)} labels for {manifest.class_count} classes.",
+                hint="Build it again.",
+            )
+    return Bundle(path, manifest, content.labels, content.translations)
 
 
 def _read_manifest(path: Path) -> Manifest:
@@ -75,10 +85,11 @@ def _read_manifest(path: Path) -> Manifest:
         text = (path / MANIFEST).read_text(encoding="utf-8")
         content = json.loads(text)
         version = content.get("format_version")
-        if isinstance(version, int) and version > FORMAT_VERSION:
+        if isinstance(version, int) and version != FORMAT_VERSION:
+            hint = "Build the bundle again with this version"
             raise BundleError(
                 f"Bundle {path} has format {version}; this millisight reads {FORMAT_VERSION}.",
-                hint="Upgrade millisight, or build the bundle again with this version.",
+                hint=f"{hint}, or upgrade millisight." if version > FORMAT_VERSION else f"{hint}.",
             )
         del content["digest"]
         manifest = Manifest.model_validate(content)
@@ -194,9 +205,16 @@ def new_bundle(target: Path) -> Iterator[Path]:
         draft.rename(target)
 
 
-def write_labels(folder: Path, labels: Sequence[str]) -> None:
-    """Write ``labels.json``: the class names in the order of the logits."""
-    text = json.dumps(list(labels), ensure_ascii=False, indent=0)
+def write_labels(
+    folder: Path, labels: Sequence[str], translations: Mapping[str, Sequence[str]] | None = None
+) -> None:
+    """Write ``labels.json``: the class names in the order of the logits, and the same in other
+    languages."""
+    content = {
+        "labels": list(labels),
+        "translations": {tag: list(names) for tag, names in (translations or {}).items()},
+    }
+    text = json.dumps(content, ensure_ascii=False, indent=0)
     (folder / LABELS).write_text(text + "\n", encoding="utf-8")
 
 

@@ -2,11 +2,11 @@
 
 import os
 import sys
-import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
@@ -18,12 +18,14 @@ from PIL import Image
 
 from millisight import predictions
 from millisight.bundle import Bundle, find_bundle, read_bundle
-from millisight.dispatcher import Dispatcher, Inferred
-from millisight.engine import Engine, OpenVINOEngine, Pixels
+from millisight.dispatcher import Dispatcher
+from millisight.engine import Engine, Logits, OpenVINOEngine
 from millisight.errors import BadImage, MillisightError
+from millisight.explainer import Explainer, Explanation
 from millisight.image import Decoded, Limits, decode, from_array, from_pillow
 from millisight.predictions import Prediction
 from millisight.settings import Settings, load_settings
+from millisight.work import Timings, Work
 
 Picture = str | os.PathLike[str] | bytes | Image.Image | NDArray[np.uint8] | NDArray[np.uint16]
 """What can be classified: a path, the bytes of a file, a Pillow image, or pixels
@@ -34,16 +36,6 @@ Picture = str | os.PathLike[str] | bytes | Image.Image | NDArray[np.uint8] | NDA
 # one prediction without its label.
 _RESULT_BYTES = 800
 _PREDICTION_BYTES = 120
-
-
-@dataclass(frozen=True, slots=True)
-class Timings:
-    """Where the time of one answer went, in milliseconds."""
-
-    decode: float
-    queue: float
-    inference: float
-    total: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +95,7 @@ class Classifier:
         # the queue.
         self._ahead = min(4 * engine.lanes * settings.max_batch, settings.max_queue)
         self._dispatcher.start()
+        self._explainer = Explainer(bundle, settings)
 
     def classify(self, picture: Picture, top_k: int = 3) -> Result:
         """The ``top_k`` best classes of one picture.
@@ -129,10 +122,41 @@ class Classifier:
         ``close``.
         """
         predictions.check_top_k(top_k)
-        work = _Work(self, picture, top_k)
+        work = Work(partial(self.decode, picture), partial(self._result, top_k))
         return self._dispatcher.submit(
             work.decode, deadline=deadline, here=here, finish=work.finish
         )
+
+    def _result(self, top_k: int, logits: Logits, decoded: Decoded, timings: Timings) -> Result:
+        return Result(
+            predictions=predictions.top_k(logits, self.bundle.labels, top_k),
+            model=self.bundle.manifest.name,
+            timings_ms=timings,
+            warnings=decoded.warnings,
+        )
+
+    def explain(
+        self, picture: Picture, top_k: int = 3, *, classes: Sequence[int] = ()
+    ) -> Explanation:
+        """Class activation maps: which parts of ``picture`` speak for ``classes`` (by index) or,
+        without any, for the ``top_k`` best.
+
+        The first call compiles a graph of its own, in some tenths of a second. Raises
+        ``NotExplainable`` where the model has no maps, and what ``classify`` raises.
+        """
+        return self.submit_explain(picture, top_k, classes=classes).result()
+
+    def submit_explain(
+        self,
+        picture: Picture,
+        top_k: int = 3,
+        *,
+        classes: Sequence[int] = (),
+        deadline: float = float("inf"),
+    ) -> "Future[Explanation]":
+        """``explain`` in the background, but for the compiling; see ``submit``."""
+        decode_it = partial(self.decode, picture)
+        return self._explainer.submit(decode_it, top_k, classes, deadline=deadline)
 
     @overload
     def classify_many(
@@ -192,6 +216,7 @@ class Classifier:
 
     def close(self) -> None:
         """Answer what is queued, then stop."""
+        self._explainer.close()
         self._dispatcher.close()
 
     def __enter__(self) -> Self:
@@ -204,47 +229,6 @@ class Classifier:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
-
-
-class _Work:
-    """One picture on its way: what the dispatcher calls when its turn comes."""
-
-    __slots__ = ("_classifier", "_decode_seconds", "_picture", "_started", "_top_k", "_warnings")
-
-    def __init__(self, classifier: Classifier, picture: Picture, top_k: int) -> None:
-        self._classifier = classifier
-        self._picture = picture
-        self._top_k = top_k
-        self._started = time.monotonic()
-        self._decode_seconds = 0.0
-        self._warnings: tuple[str, ...] = ()
-
-    def decode(self) -> Pixels:
-        """The first stage: network input."""
-        started = time.monotonic()
-        decoded = self._classifier.decode(self._picture)
-        self._warnings = decoded.warnings
-        self._decode_seconds = time.monotonic() - started
-        return decoded.pixels
-
-    def finish(self, inferred: Inferred) -> Result:
-        """The last stage: labels and timings."""
-        bundle = self._classifier.bundle
-        return Result(
-            predictions=predictions.top_k(inferred.logits, bundle.labels, self._top_k),
-            model=bundle.manifest.name,
-            timings_ms=Timings(
-                decode=_milliseconds(self._decode_seconds),
-                queue=_milliseconds(inferred.queued),
-                inference=_milliseconds(inferred.inference),
-                total=_milliseconds(time.monotonic() - self._started),
-            ),
-            warnings=self._warnings,
-        )
-
-
-def _milliseconds(seconds: float) -> float:
-    return round(seconds * 1e3, 3)
 
 
 def load(model: str | os.PathLike[str] = "auto", **settings: object) -> Classifier:

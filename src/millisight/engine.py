@@ -1,6 +1,7 @@
 """Pixels to logits: the engines."""
 
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -45,12 +46,18 @@ class OpenVINOEngine:
     """
 
     def __init__(
-        self, graph: Path, *, precision: Precision, threads: int = 0, max_batch: int = 1
+        self,
+        graph: Path,
+        *,
+        precision: Precision,
+        threads: int = 0,
+        max_batch: int = 1,
+        change: Callable[[Graph], Graph] | None = None,
     ) -> None:
         """Compile ``graph`` (OpenVINO IR, one uint8 input ``(?, crop, crop, 3)``) and warm up.
 
-        ``threads`` 0 takes every core this process may use. Raises ``BundleError`` when OpenVINO
-        cannot read the graph.
+        ``threads`` 0 takes every core this process may use; ``change`` makes another graph of it
+        first. Raises ``BundleError`` when OpenVINO cannot read the graph.
         """
         self.lanes = threads or available_cores()
         ov = import_openvino()
@@ -58,6 +65,8 @@ class OpenVINOEngine:
         compiled = partial(_compile, core, precision)
         try:
             model = core.read_model(graph)
+            if change is not None:
+                model = change(model)
             picture = [side.get_length() for side in list(model.input().partial_shape)[1:]]
             model.reshape([1, *picture])
             # Compiling is one thread's work, so several take little longer than one.

@@ -9,6 +9,7 @@ MillisightError
 │   └── ImageTooLarge
 ├── UploadTooLarge
 ├── ModelNotFound
+├── NotExplainable
 ├── BundleError
 ├── SettingsError
 ├── NotReady
@@ -100,6 +101,13 @@ class ModelNotFound(MillisightError):
 
     status = 404
     code = "model_not_found"
+
+
+class NotExplainable(MillisightError):
+    """The model has no class activation maps."""
+
+    status = 404
+    code = "not_explainable"
 
 
 class BundleError(MillisightError):

@@ -62,6 +62,12 @@ def clip(box: Box, size: tuple[int, int]) -> Box:
     return max(box[0], 0.0), max(box[1], 0.0), min(box[2], size[0]), min(box[3], size[1])
 
 
+def fractions(box: Box, size: tuple[int, int]) -> Box:
+    """``box`` in pixels of a picture of ``size`` as fractions of its sides."""
+    width, height = size
+    return box[0] / width, box[1] / height, box[2] / width, box[3] / height
+
+
 def draft_scale(full: int, reduced: int) -> int:
     """The power of two that libjpeg divided ``full`` by to get ``reduced`` (rounded up)."""
     return next((scale for scale in (1, 2, 4, 8) if -(-full // scale) == reduced), 1)

@@ -17,7 +17,16 @@ from PIL.TiffImagePlugin import TILELENGTH, TILEWIDTH, TiffImageFile
 from millisight.errors import BadImage, ImageError, ImageTooLarge
 from millisight.formats import FORMATS, check_scans, refusal
 from millisight.frames import MAX_COUNTED, count_frames
-from millisight.geometry import SWAPS_AXES, UPRIGHT, clip, crop_box, draft_scale, stored_box
+from millisight.geometry import (
+    SWAPS_AXES,
+    UPRIGHT,
+    Box,
+    clip,
+    crop_box,
+    draft_scale,
+    fractions,
+    stored_box,
+)
 from millisight.manifest import Preprocess
 from millisight.resizing import resize
 
@@ -41,6 +50,8 @@ class Decoded:
     """Shape ``(crop, crop, 3)``, RGB."""
     warnings: tuple[str, ...]
     """What was changed or left out on the way, such as ``exif_rotated``."""
+    box: Box
+    """The part of the upright picture that ``pixels`` show, as fractions of its sides."""
 
 
 def decode(data: bytes, preprocess: Preprocess, limits: Limits) -> Decoded:
@@ -116,7 +127,8 @@ def _prepare(
     if turned_by_pillow or orientation != 1:
         warnings.append("exif_rotated")
     upright = (height, width) if orientation in SWAPS_AXES else (width, height)
-    box = stored_box(crop_box(upright, preprocess), upright, orientation)
+    seen = crop_box(upright, preprocess)
+    box = stored_box(seen, upright, orientation)
     # A reduced decode rounds its size up; the picture itself covers exactly 1/scale of it.
     scale = draft_scale(width, image.size[0])
     rgb, more_warnings = _to_rgb(image)
@@ -124,7 +136,7 @@ def _prepare(
     pixels = resize(rgb, shown, preprocess.crop, preprocess.interpolation)
     if orientation != 1:
         pixels = np.asarray(Image.fromarray(pixels).transpose(UPRIGHT[orientation]))
-    return Decoded(pixels, (*warnings, *more_warnings))
+    return Decoded(pixels, (*warnings, *more_warnings), fractions(seen, upright))
 
 
 def _orientation(image: Image.Image) -> int:

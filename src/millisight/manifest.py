@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 """The only version this code reads and writes."""
 
 Precision = Literal["int8", "bf16", "float32"]
@@ -98,13 +98,16 @@ class FileEntry(_Part):
 class Manifest(_Part):
     """Everything there is to know about a bundle besides its labels and its graph."""
 
-    format_version: Literal[1] = 1
+    format_version: Literal[2] = 2
     name: str
     architecture: str
     weights: Weights
     class_count: int = Field(ge=1)
     preprocess: Preprocess
     precision: Precision
+    activation_map: tuple[int, int] | None = None
+    """Height and width of the class activation maps that the graph can give; null where it does
+    not end in global average pooling and one linear layer."""
     calibration: Calibration | None = None
     measured: Measured
     built_with: dict[str, str]

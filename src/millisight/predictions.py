@@ -55,9 +55,15 @@ def top_k(logits: NDArray[np.float32], labels: Sequence[str], k: int) -> list[Pr
     classes. Raises ``BadParameter`` unless ``1 <= k <= MAX_TOP_K``.
     """
     check_top_k(k)
-    best = top_indices(logits, k)
-    confidences = softmax(logits)[best]
+    return of_classes(logits, labels, top_indices(logits, k).tolist())
+
+
+def of_classes(
+    logits: NDArray[np.float32], labels: Sequence[str], indices: Sequence[int]
+) -> list[Prediction]:
+    """What ``logits``, shape ``(classes,)``, say of the classes ``indices``, in that order."""
+    confidences = softmax(logits)[list(indices)]
     return [
         Prediction(label=labels[index], confidence=confidence, index=index)
-        for index, confidence in zip(best.tolist(), confidences.tolist(), strict=True)
+        for index, confidence in zip(indices, confidences.tolist(), strict=True)
     ]

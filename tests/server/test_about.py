@@ -54,6 +54,7 @@ def test_the_model_tells_everything_about_itself(against: Against) -> None:
         bundle = read_bundle(starter_path())
         assert body["manifest"] == bundle.manifest.model_dump(mode="json")
         assert body["labels"] == list(bundle.labels)
+        assert body["translations"] == {tag: list(n) for tag, n in bundle.translations.items()}
         assert body["digest"] == bundle.manifest.digest()
         assert body["max_upload_mb"] == 10
 
@@ -74,7 +75,14 @@ def test_the_page_and_the_documentation_need_no_other_host(against: Against) -> 
             for link in links:
                 assert (await client.get(link)).status_code == 200
         paths = (await client.get("/openapi.json")).json()["paths"]
-        assert set(paths) == {"/predict", "/health/live", "/health/ready", "/model", "/metrics"}
+        assert set(paths) == {
+            "/predict",
+            "/explain",
+            "/health/live",
+            "/health/ready",
+            "/model",
+            "/metrics",
+        }
         answers = paths["/predict"]["post"]["responses"]
         assert set(answers) >= {"200", "400", "413", "415", "422", "429", "500", "503", "504"}
 

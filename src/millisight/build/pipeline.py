@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from millisight.activation import map_size
 from millisight.build.agreement import Comparison, compare, engine_for, run_all
 from millisight.build.calibrate import SEED, CalibrationSet, default_set, folder_set
 from millisight.build.export import ov, to_openvino
@@ -99,7 +100,7 @@ def build_bundle(options: BuildOptions, settings: Settings, step: Step) -> Bundl
         compiled = _compile(reference, options.precision, pictures, draft, step)
         measured = _measure(model, pictures, labelled, reference, compiled, step)
         check_loss(measured, options.max_drop)
-        write_labels(draft, model.labels)
+        write_labels(draft, model.labels, model.translations)
         write_manifest(draft, _describe(draft, name, options.precision, model, measured, compiled))
     return read_bundle(target)
 
@@ -181,6 +182,7 @@ def _describe(
         class_count=len(model.labels),
         preprocess=model.preprocess,
         precision=precision,
+        activation_map=map_size(ov.Core().read_model(draft / GRAPH)),
         calibration=compiled.calibration,
         measured=measured,
         built_with={package: version(package) for package in _BUILT_WITH},

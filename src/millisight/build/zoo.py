@@ -4,6 +4,7 @@ import difflib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import resources
 from pathlib import Path
 
 import torchvision
@@ -27,6 +28,8 @@ class LoadedModel:
     architecture: str
     module: nn.Module
     labels: tuple[str, ...]
+    translations: dict[str, tuple[str, ...]]
+    """The labels in other languages, as in ``Bundle``."""
     preprocess: Preprocess
     weights: Weights
 
@@ -58,10 +61,12 @@ def load_model(
         provenance = Weights(
             source=f"the file {weights.name}", sha256=describe_file(weights).sha256
         )
+    names = _labels(labels, class_count)
     return LoadedModel(
         architecture=name,
         module=module.eval(),
-        labels=_labels(labels, class_count),
+        labels=names,
+        translations={"zh": imagenet_in_chinese()} if names == _imagenet_labels() else {},
         preprocess=entry.preprocess,
         weights=provenance,
     )
@@ -138,6 +143,13 @@ def _efficientnet_lite0() -> _Entry:
 
 def _imagenet_labels() -> tuple[str, ...]:
     return tuple(ResNet18_Weights.IMAGENET1K_V1.meta["categories"])
+
+
+def imagenet_in_chinese() -> tuple[str, ...]:
+    """ImageNet's class names in Chinese, in the order of the classes; whose they are: NOTICE."""
+    text = resources.files(__package__).joinpath("imagenet.zh.tsv").read_text(encoding="utf-8")
+    chinese = dict(line.split("\t") for line in text.splitlines())
+    return tuple(chinese[label] for label in _imagenet_labels())
 
 
 def _labels(file: Path | None, class_count: int) -> tuple[str, ...]:

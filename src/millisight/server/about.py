@@ -39,11 +39,13 @@ class Ready(BaseModel):
 
 
 class ModelBody(BaseModel):
-    """The bundle's manifest, its labels in the order of the logits, and what the page must know."""
+    """The bundle's manifest, its labels in the order of the logits, the same in other languages,
+    and what the page must know."""
 
     manifest: dict[str, Any]
     digest: str
     labels: list[str]
+    translations: dict[str, list[str]]
     description: str
     max_upload_mb: float
 
@@ -78,6 +80,7 @@ async def model(request: Request) -> ModelBody:
         manifest=manifest.model_dump(mode="json"),
         digest=manifest.digest(),
         labels=list(service.bundle.labels),
+        translations={tag: list(names) for tag, names in service.bundle.translations.items()},
         description=manifest.describe(),
         max_upload_mb=service.settings.max_upload_mb,
     )

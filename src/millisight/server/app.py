@@ -10,7 +10,7 @@ from fastapi_offline import FastAPIOffline
 
 from millisight.bundle import Bundle
 from millisight.classifier import Classifier
-from millisight.server import about, metrics, predict
+from millisight.server import about, explain, metrics, predict
 from millisight.server.about import STATIC
 from millisight.server.boundary import Boundary
 from millisight.server.predict import Express
@@ -59,7 +59,7 @@ def create_app(
         # It asks the environment at every request whether somebody wants it.
         telemetry={"tracing": False, "metrics": False, "logs": False},
         redirect_slashes=False,
-        routes=[predict.route],
+        routes=[predict.route, explain.route],
     )
     app.state.service = service
     app.include_router(about.router)

@@ -5,7 +5,7 @@ import contextlib
 import gc
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from functools import partial
 
@@ -14,6 +14,7 @@ from millisight.bundle import Bundle
 from millisight.cache import ResultCache, result_key
 from millisight.classifier import Classifier, Result
 from millisight.errors import DeadlineExceeded, NotReady
+from millisight.explainer import Explanation
 from millisight.server.metrics import Metrics
 from millisight.settings import Settings
 
@@ -102,6 +103,17 @@ class Service:
             else:
                 (self.metrics.shared if joined else self.metrics.computed).inc()
                 return result, joined
+
+    async def explain(
+        self, picture: bytes, top_k: int, classes: Sequence[int], *, deadline: float
+    ) -> Explanation:
+        """The class activation maps of ``picture``; see ``Classifier.explain``."""
+        submit = self.ready().submit_explain
+        # Not in the event loop: the first time, a graph is compiled.
+        explained = await asyncio.to_thread(
+            submit, picture, top_k, classes=classes, deadline=deadline
+        )
+        return await asyncio.wrap_future(explained)
 
 
 async def _outcome(computation: "Future[Result]") -> Result:

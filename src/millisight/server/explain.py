@@ -1,0 +1,131 @@
+"""``POST /explain``: a picture in, which parts of it speak for a class out."""
+
+from typing import Any
+
+import mimeparse
+from fastapi import Request, Response
+from fastapi.responses import JSONResponse
+from fastapi.routing import APIRoute
+from pydantic import BaseModel
+from starlette.exceptions import HTTPException
+
+from millisight.errors import BadParameter
+from millisight.explainer import Explanation
+from millisight.heatmap import overlay
+from millisight.server.intake import (
+    REQUEST_BODY,
+    RESPONSES,
+    TOP_K_PARAMETER,
+    TimingsBody,
+    timings_of,
+    top_k_of,
+    whole_number,
+    within_deadline,
+)
+from millisight.server.predict import PredictionBody
+from millisight.server.problems import Problem
+from millisight.server.service import Service
+from millisight.server.upload import read_picture
+
+JSON = "application/json"
+PNG = "image/png"
+
+
+class MapBody(PredictionBody):
+    """A class and its map, row by row: what each part of the picture adds to its logit."""
+
+    map: list[list[float]]
+
+
+class ExplainAnswer(BaseModel):
+    """The body of a successful answer. ``box`` is the part of the upright picture that the maps
+    cover, as fractions of its sides: left, top, right, bottom."""
+
+    maps: list[MapBody]
+    box: tuple[float, float, float, float]
+    model: str
+    timings_ms: TimingsBody
+    warnings: list[str]
+
+
+_PARAMETERS = [
+    TOP_K_PARAMETER,
+    {
+        "name": "class",
+        "in": "query",
+        "description": "The index of a class, in place of top_k; may come several times",
+        "schema": {"type": "array", "items": {"type": "integer", "minimum": 0}},
+    },
+]
+_RESPONSES: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "The maps; as image/png the first of them over what the network saw",
+        "content": {PNG: {"schema": {"type": "string", "format": "binary"}}},
+    },
+    404: {"model": Problem, "description": "The model has no class activation maps"},
+    406: {"model": Problem, "description": "Neither application/json nor image/png is accepted"},
+    **RESPONSES,
+}
+
+
+async def explain(request: Request) -> Response:
+    """Send the picture as to `/predict`; `Accept: image/png` gives a picture in place of JSON."""
+    return await within_deadline(request, _respond)
+
+
+async def _respond(request: Request, service: Service, deadline: float) -> Response:
+    service.ready()
+    kind = _accepted(request)
+    top_k = top_k_of(request)
+    classes = [whole_number("class", value) for value in request.query_params.getlist("class")]
+    if classes and "top_k" in request.query_params:
+        raise BadParameter("Give either top_k or class, not both.")
+    picture = await read_picture(request, max_bytes=int(service.settings.max_upload_mb * 1e6))
+    explanation = await service.explain(picture, top_k, classes, deadline=deadline)
+    parts, server_timing = timings_of(explanation.timings_ms)
+    headers = {"Server-Timing": server_timing, "Vary": "Accept"}
+    if kind == PNG:
+        drawn = overlay(explanation.pixels, explanation.maps[0].cells)
+        return Response(drawn, media_type=PNG, headers=headers)
+    return JSONResponse(_body(explanation, parts), headers=headers)
+
+
+def _accepted(request: Request) -> str:
+    """The kind of answer that the client likes best, JSON where it likes both the same."""
+    try:
+        # Of equals it takes the last.
+        kind: str = mimeparse.best_match([PNG, JSON], request.headers.get("accept") or "*/*")
+    except mimeparse.MimeTypeParseException as error:
+        raise BadParameter("The header Accept cannot be read.") from error
+    if not kind:
+        raise HTTPException(406)
+    return kind
+
+
+def _body(explanation: Explanation, parts: dict[str, float]) -> dict[str, Any]:
+    return {
+        "maps": [
+            {
+                "label": one.prediction.label,
+                "confidence": round(one.prediction.confidence, 6),
+                "index": one.prediction.index,
+                "map": [[round(cell, 4) for cell in row] for row in one.cells.tolist()],
+            }
+            for one in explanation.maps
+        ],
+        "box": [round(side, 6) for side in explanation.box],
+        "model": explanation.model,
+        "timings_ms": parts,
+        "warnings": explanation.warnings,
+    }
+
+
+route = APIRoute(
+    "/explain",
+    explain,
+    methods=["POST"],
+    response_model=ExplainAnswer,
+    responses=_RESPONSES,
+    openapi_extra={"parameters": _PARAMETERS, "requestBody": REQUEST_BODY},
+    summary="Which parts of a picture speak for a class",
+)

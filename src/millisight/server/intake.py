@@ -1,0 +1,106 @@
+"""What the routes that take a picture have in common: how they are asked, and for how long."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from fastapi import Request, Response
+from pydantic import BaseModel
+
+from millisight.errors import BadParameter, DeadlineExceeded
+from millisight.predictions import MAX_TOP_K, check_top_k
+from millisight.server.problems import Problem
+from millisight.server.service import Service
+from millisight.server.upload import FIELD
+from millisight.work import Timings
+
+DEFAULT_TOP_K = 3
+
+_BINARY = {"schema": {"type": "string", "format": "binary"}}
+
+REQUEST_BODY = {
+    "required": True,
+    "content": {
+        "multipart/form-data": {
+            "schema": {
+                "type": "object",
+                "required": [FIELD],
+                "properties": {FIELD: {"type": "string", "format": "binary"}},
+            }
+        },
+        "image/*": _BINARY,
+        "application/octet-stream": _BINARY,
+    },
+}
+TOP_K_PARAMETER = {
+    "name": "top_k",
+    "in": "query",
+    "description": "How many classes",
+    "schema": {"type": "integer", "minimum": 1, "maximum": MAX_TOP_K, "default": DEFAULT_TOP_K},
+}
+RESPONSES: dict[int | str, dict[str, Any]] = {
+    400: {"model": Problem, "description": "No picture in the request"},
+    413: {"model": Problem, "description": "Too many bytes or too many pixels"},
+    415: {"model": Problem, "description": "Not a picture in a supported format"},
+    422: {"model": Problem, "description": "A damaged picture or a wrong parameter"},
+    429: {"model": Problem, "description": "Too busy; see Retry-After"},
+    500: {"model": Problem, "description": "A fault of the server"},
+    503: {"model": Problem, "description": "Starting or shutting down"},
+    504: {"model": Problem, "description": "Not done within the deadline"},
+}
+
+
+class TimingsBody(BaseModel):
+    """Where the time went, in milliseconds."""
+
+    decode: float
+    queue: float
+    inference: float
+    total: float
+
+
+Respond = Callable[[Request, Service, float], Awaitable[Response]]
+"""Answers a request; takes the deadline in ``time.monotonic`` seconds."""
+
+
+async def within_deadline(request: Request, respond: Respond) -> Response:
+    """What ``respond`` answers. Raises ``DeadlineExceeded`` when the settings' limit is over."""
+    service: Service = request.app.state.service
+    deadline_ms = service.settings.deadline_ms
+    try:
+        async with asyncio.timeout(deadline_ms / 1e3):
+            return await respond(request, service, time.monotonic() + deadline_ms / 1e3)
+    except TimeoutError as error:
+        raise DeadlineExceeded(
+            f"The answer was not ready within {deadline_ms} ms.",
+            hint="Try again when the server is less busy, or send a smaller picture.",
+        ) from error
+
+
+def top_k_of(request: Request) -> int:
+    """The query's ``top_k``. Raises ``BadParameter``."""
+    if not request.scope["query_string"]:
+        return DEFAULT_TOP_K
+    given = request.query_params.get("top_k", str(DEFAULT_TOP_K))
+    top_k = whole_number("top_k", given)
+    check_top_k(top_k)
+    return top_k
+
+
+def whole_number(name: str, given: str) -> int:
+    """The value of a parameter. Raises ``BadParameter``."""
+    if not given.isdecimal():
+        raise BadParameter(f"Parameter {name} cannot be {given!r}: it must be a whole number.")
+    return int(given)
+
+
+def timings_of(timings: Timings) -> tuple[dict[str, float], str]:
+    """The parts for the body, and the header Server-Timing, which browsers show."""
+    parts = {
+        "decode": timings.decode,
+        "queue": timings.queue,
+        "inference": timings.inference,
+        "total": timings.total,
+    }
+    return parts, ", ".join(f"{name};dur={value:g}" for name, value in parts.items())

@@ -1,0 +1,109 @@
+"""``POST /explain``: maps as numbers or as a picture."""
+
+from io import BytesIO
+
+import httpx
+import numpy as np
+import pytest
+from PIL import Image
+
+import millisight
+from tests.server.conftest import Against
+from tests.server.test_predict import problem
+from tests.support import encode, texture
+
+JPEG = encode(texture(400, 300), "JPEG")
+PNG = {"accept": "image/png"}
+
+
+def test_the_maps_are_those_of_the_python_api(against: Against) -> None:
+    async def check(client: httpx.AsyncClient) -> None:
+        response = await client.post("/explain?top_k=2", content=JPEG)
+        assert response.status_code == 200, response.text
+        assert response.headers["vary"] == "Accept"
+        assert "inference;dur=" in response.headers["server-timing"]
+        body = response.json()
+        with millisight.load("starter") as classifier:
+            expected = classifier.explain(JPEG, 2)
+        assert body["box"] == pytest.approx(expected.box, abs=1e-5)
+        assert body["model"] == "efficientnet_lite0"
+        assert body["warnings"] == list(expected.warnings)
+        assert set(body["timings_ms"]) == {"decode", "queue", "inference", "total"}
+        for got, one in zip(body["maps"], expected.maps, strict=True):
+            assert got["label"] == one.prediction.label
+            assert got["index"] == one.prediction.index
+            assert got["confidence"] == pytest.approx(one.prediction.confidence, abs=1e-5)
+            np.testing.assert_allclose(got["map"], one.cells, atol=1e-3)
+
+    against(check)
+
+
+def test_a_form_works_as_for_predict_and_classes_can_be_chosen(against: Against) -> None:
+    async def check(client: httpx.AsyncClient) -> None:
+        response = await client.post("/explain?class=7&class=950", files={"file": JPEG})
+        assert [one["index"] for one in response.json()["maps"]] == [7, 950]
+        assert len((await client.post("/explain", content=JPEG)).json()["maps"]) == 3
+
+    against(check)
+
+
+def test_a_picture_is_drawn_for_who_asks_for_one(against: Against) -> None:
+    async def check(client: httpx.AsyncClient) -> None:
+        images = []
+        for query in ("", "?class=7"):
+            response = await client.post("/explain" + query, content=JPEG, headers=PNG)
+            assert response.headers["content-type"] == "image/png"
+            images.append(np.asarray(Image.open(BytesIO(response.content)).convert("RGB")))
+            assert images[-1].shape == (224, 224, 3)
+        assert (images[0] != images[1]).any()
+
+    against(check)
+
+
+@pytest.mark.parametrize(
+    ("accept", "kind"),
+    [
+        (None, "application/json"),
+        ("*/*", "application/json"),
+        ("text/html,application/json;q=0.9,image/png;q=0.8", "application/json"),
+        ("image/png;q=0.9, application/json;q=0.2", "image/png"),
+        ("image/avif,image/*,*/*;q=0.8", "image/png"),
+    ],
+)
+def test_the_kind_of_answer_is_what_the_client_likes_best(
+    against: Against, accept: str | None, kind: str
+) -> None:
+    async def check(client: httpx.AsyncClient) -> None:
+        request = client.build_request("POST", "/explain", content=JPEG)
+        request.headers.pop("accept")
+        if accept is not None:
+            request.headers["accept"] = accept
+        assert (await client.send(request)).headers["content-type"] == kind
+
+    against(check)
+
+
+def test_what_is_wrong_with_a_request_is_said(against: Against) -> None:
+    async def check(client: httpx.AsyncClient) -> None:
+        async def post(query: str = "", content: bytes = JPEG, **headers: str) -> httpx.Response:
+            return await client.post("/explain" + query, content=content, headers=headers)
+
+        problem(await post(accept="text/html"), 406, "not_acceptable")
+        problem(await post(accept="png"), 422, "bad_parameter")
+        problem(await post("?class=1000"), 422, "bad_parameter")
+        problem(await post("?class=cat"), 422, "bad_parameter")
+        problem(await post("?class=1&top_k=1"), 422, "bad_parameter")
+        problem(await post("?top_k=101"), 422, "bad_parameter")
+        problem(await post(content=b""), 400, "bad_request")
+        problem(await post(content=b"not a picture"), 415, "unsupported_format")
+        problem(await post(content=JPEG[:200]), 422, "bad_image")
+        problem(await post(content=bytes(10_000_001)), 413, "upload_too_large")
+
+    against(check)
+
+
+def test_before_the_model_is_ready_it_says_so(against: Against) -> None:
+    async def check(client: httpx.AsyncClient) -> None:
+        problem(await client.post("/explain", content=JPEG), 503, "not_ready")
+
+    against(check, wait=False)
