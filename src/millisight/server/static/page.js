@@ -1,163 +1,143 @@
-// The page: one picture in, the top three classes and the time out.
+// The page: how pictures come in, and who is told.
 
-const TEXTS = {
-  en: {
-    choose: "Choose a picture, or drop one here",
-    limit: (megabytes) => `up to ${megabytes} MB`,
-    model: "Answered by",
-    private: "Pictures stay on this machine and are not kept.",
-    docs: "API documentation",
-    other: "中文",
-    time: (network, total) => `${network} ms in the network, ${total} ms in all`,
-    tooLarge: (megabytes) => `The picture is larger than ${megabytes} MB. Send a smaller one.`,
-    gone: "The server does not answer. Is it still running?",
-    picture: "The picture that was classified",
-    notReady: "The model is not ready. Try again in a moment.",
-    unsupported_format: "This is not a picture in a supported format (JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF).",
-    bad_image: "The picture is damaged and cannot be read.",
-    image_too_large: "The picture has too many pixels. Scale it down.",
-    overloaded: "The server is busy. Try again in a moment.",
-    deadline_exceeded: "The answer took too long. Try again.",
-  },
-  zh: {
-    choose: "选择一张图片，或拖放到这里",
-    limit: (megabytes) => `不超过 ${megabytes} MB`,
-    model: "当前模型：",
-    private: "图片只在这台机器上处理，不会保存。",
-    docs: "API 文档",
-    other: "English",
-    time: (network, total) => `网络推理 ${network} 毫秒，总计 ${total} 毫秒`,
-    tooLarge: (megabytes) => `图片超过 ${megabytes} MB，请换一张小一些的。`,
-    gone: "服务器没有响应，它还在运行吗？",
-    picture: "被识别的图片",
-    notReady: "模型尚未就绪，请稍后再试。",
-    unsupported_format: "这不是受支持格式的图片（JPEG、PNG、WebP、GIF、BMP、TIFF、AVIF）。",
-    bad_image: "图片已损坏，无法读取。",
-    image_too_large: "图片像素过多，请先缩小。",
-    overloaded: "服务器繁忙，请稍后再试。",
-    deadline_exceeded: "处理超时，请重试。",
-  },
-};
+import { forget, make, showAnswer, showWaiting, startAnswer, translateAnswer } from "./answer.js";
+import { classifyMany, startBatch, translateBatch } from "./batch.js";
+import { renderCode, renderModel, startPanels } from "./panels.js";
+import { fetchModel, model, predict } from "./server.js";
+import { language, remember, switchLanguage, text, translate } from "./texts.js";
 
+const EXAMPLES = ["cat", "coffee", "camera", "coat"];
+const THEMES = ["auto", "light", "dark"];
 const element = (id) => document.getElementById(id);
-let language = navigator.language.toLowerCase().startsWith("zh") ? "zh" : "en";
-let megabytes = 10;
-let last = null; // What is shown now, so that it can be shown again in the other language.
 
-function text(key, ...values) {
-  const entry = TEXTS[language][key];
-  return typeof entry === "function" ? entry(...values) : entry;
+let problem = null; // What is wrong now, and what would be tried again.
+let newest = 0;
+
+function renderProblem() {
+  element("error").hidden = !problem;
+  element("reason").textContent = problem?.describe() ?? "";
+  element("again").hidden = !problem?.retry;
 }
 
-function translate() {
-  document.documentElement.lang = language === "zh" ? "zh-Hans" : "en";
-  for (const node of document.querySelectorAll("[data-text]")) {
-    node.textContent = text(node.dataset.text);
-  }
-  element("language").textContent = text("other");
-  element("language").lang = language === "zh" ? "en" : "zh";
-  element("limit").textContent = text("limit", megabytes);
-  element("picture").alt = text("picture");
-  if (last) last();
-}
-
-function showError(describe) {
-  last = () => {
-    element("error").textContent = describe();
-  };
-  last();
-  element("error").hidden = false;
-  element("answer").hidden = true;
-}
-
-function showAnswer(answer) {
-  last = () => {
-    element("time").textContent = text(
-      "time",
-      answer.inference_time_ms.toFixed(1),
-      answer.timings_ms.total.toFixed(1),
-    );
-  };
-  element("predictions").replaceChildren(...answer.predictions.map(predictionRow));
-  element("warnings").replaceChildren(
-    ...answer.warnings.map((warning) => {
-      const item = document.createElement("li");
-      item.textContent = warning;
-      return item;
-    }),
-  );
-  last();
-  element("error").hidden = true;
-  element("answer").hidden = false;
-}
-
-function predictionRow({ label, confidence }) {
-  const item = document.createElement("li");
-  const line = document.createElement("div");
-  const name = document.createElement("span");
-  const percent = document.createElement("span");
-  const bar = document.createElement("meter");
-  name.textContent = label;
-  percent.textContent = `${(100 * confidence).toFixed(1)} %`;
-  bar.value = confidence;
-  bar.ariaHidden = "true";
-  line.append(name, percent);
-  item.append(line, bar);
-  return item;
+function setProblem(describe, retry) {
+  problem = describe && { describe, retry };
+  renderProblem();
 }
 
 async function classify(file) {
-  if (file.size > megabytes * 1e6) {
-    showError(() => text("tooLarge", megabytes));
-    return;
-  }
-  const form = new FormData();
-  form.append("file", file);
-  let response;
-  let body;
+  const number = (newest += 1);
+  const entry = showWaiting(file);
+  setProblem(null);
   try {
-    response = await fetch("/predict", { method: "POST", body: form });
-    body = await response.json();
-  } catch {
-    showError(() => text("gone"));
-    return;
+    const found = await predict(file, { onBusy: (describe) => number === newest && setProblem(describe) });
+    if (number === newest) setProblem(null);
+    showAnswer(entry, found);
+  } catch (error) {
+    forget(entry);
+    setProblem(() => `${file.name}: ${error.describe()}`, () => classify(file));
   }
-  if (!response.ok) {
-    const key = body.code === "not_ready" ? "notReady" : body.code;
-    showError(() => text(key) ?? `${body.error} ${body.hint}`);
-    return;
-  }
-  URL.revokeObjectURL(element("picture").src);
-  element("picture").src = URL.createObjectURL(file);
-  showAnswer(body);
 }
 
-async function describeModel() {
-  const response = await fetch("/model");
-  const model = await response.json();
-  megabytes = model.max_upload_mb;
-  element("model").textContent = model.description;
+function take(files) {
+  if (files.length === 1) classify(files[0]);
+  if (files.length > 1) classifyMany(files);
+}
+
+/** The files that were dropped, with those of folders. */
+async function dropped(transfer) {
+  const entries = [...transfer.items].map((item) => item.webkitGetAsEntry?.()).filter(Boolean);
+  const files = [...transfer.files];
+  return entries.some((entry) => entry.isDirectory) ? (await Promise.all(entries.map(filesOf))).flat() : files;
+}
+
+async function filesOf(entry) {
+  if (entry.isFile) return [await new Promise((resolve, reject) => entry.file(resolve, reject))];
+  const reader = entry.createReader();
+  const inside = [];
+  // It gives a hundred at a time.
+  for (let some; !some || some.length; inside.push(...some)) {
+    some = await new Promise((resolve, reject) => reader.readEntries(resolve, reject));
+  }
+  return (await Promise.all(inside.map(filesOf))).flat();
+}
+
+function renderExamples() {
+  element("examples").replaceChildren(...EXAMPLES.map((name) => {
+    const address = `/static/examples/${name}.avif`;
+    const picture = make("img", "", { src: address, alt: text("example", text(name)) });
+    const button = make("button", picture, { type: "button" });
+    button.addEventListener("click", async () => {
+      try {
+        classify(new File([await (await fetch(address)).blob()], `${name}.avif`));
+      } catch {
+        setProblem(() => text("gone"), () => button.click());
+      }
+    });
+    return button;
+  }));
+}
+
+function translateAll() {
   translate();
+  element("language").textContent = language === "zh" ? "English" : "中文";
+  element("language").lang = language === "zh" ? "en" : "zh";
+  element("theme").textContent = text("themes")[document.documentElement.dataset.theme];
+  element("limit").textContent = text("limit", model?.max_upload_mb ?? 10);
+  renderExamples();
+  renderProblem();
+  translateAnswer();
+  translateBatch();
+  renderCode();
+  if (model) renderModel();
+}
+
+async function begin() {
+  try {
+    await fetchModel();
+    setProblem(null);
+  } catch (error) {
+    setProblem(error.describe, begin);
+  }
+  translateAll();
 }
 
 element("language").addEventListener("click", () => {
-  language = language === "zh" ? "en" : "zh";
-  translate();
+  switchLanguage();
+  translateAll();
 });
-element("file").addEventListener("change", (event) => {
-  if (event.target.files.length) classify(event.target.files[0]);
-  event.target.value = "";
+element("theme").addEventListener("click", () => {
+  const root = document.documentElement;
+  root.dataset.theme = THEMES[(THEMES.indexOf(root.dataset.theme) + 1) % THEMES.length];
+  remember("theme", root.dataset.theme);
+  element("theme").textContent = text("themes")[root.dataset.theme];
 });
+element("again").addEventListener("click", () => problem?.retry());
+element("shoot").hidden = !navigator.maxTouchPoints;
+for (const [button, input] of [["choose", "file"], ["shoot", "camera"]]) {
+  element(button).addEventListener("click", () => element(input).click());
+  element(input).addEventListener("change", ({ target }) => {
+    take([...target.files]);
+    target.value = "";
+  });
+}
 document.addEventListener("dragover", (event) => {
   event.preventDefault();
-  element("drop").classList.add("over");
+  document.body.classList.add("over");
 });
-document.addEventListener("dragleave", () => element("drop").classList.remove("over"));
-document.addEventListener("drop", (event) => {
+document.addEventListener("dragleave", (event) => {
+  if (!event.relatedTarget) document.body.classList.remove("over");
+});
+document.addEventListener("drop", async (event) => {
   event.preventDefault();
-  element("drop").classList.remove("over");
-  if (event.dataTransfer.files.length) classify(event.dataTransfer.files[0]);
+  document.body.classList.remove("over");
+  take(await dropped(event.dataTransfer));
+});
+document.addEventListener("paste", (event) => {
+  take([...event.clipboardData.files]);
 });
 
-translate();
-describeModel();
+startAnswer();
+startBatch();
+startPanels();
+translateAll();
+begin();

@@ -1,0 +1,85 @@
+// What answers here, and how to ask it from code.
+
+import { className, make } from "./answer.js";
+import { model } from "./server.js";
+import { text } from "./texts.js";
+
+const element = (id) => document.getElementById(id);
+
+function facts() {
+  const { manifest, digest } = model;
+  const { weights, preprocess, measured, calibration } = manifest;
+  const { float32, bundle } = measured;
+  return {
+    name: `${manifest.name} (${manifest.architecture})`,
+    weights: weights.url ? `${weights.source}, ${weights.url}` : weights.source,
+    sha256: weights.sha256,
+    precision: manifest.precision,
+    size: `${(Object.values(manifest.files).reduce((sum, file) => sum + file.bytes, 0) / 1e6).toFixed(1)} MB`,
+    classes: manifest.class_count,
+    input: `${preprocess.crop} × ${preprocess.crop} (${preprocess.resize}, ${preprocess.interpolation})`,
+    accuracy: bundle ? text("accuracy", bundle.top1, float32.top1, bundle.images) : text("unmeasured"),
+    agreement: text("agreement", measured.agreement, measured.agreement_images),
+    calibration: calibration?.source,
+    digest,
+  };
+}
+
+export function renderModel() {
+  const entries = Object.entries(facts()).filter(([, value]) => value !== undefined);
+  element("facts").replaceChildren(...entries.flatMap(([key, value]) => [make("dt", text("facts")[key]), make("dd", String(value))]));
+  renderClasses();
+}
+
+function renderClasses() {
+  const wanted = element("search").value.trim().toLowerCase();
+  const found = model.labels
+    .map((label, index) => ({ label, index }))
+    .filter(({ label, index }) =>
+      [label, ...Object.values(model.translations).map((names) => names[index])].some((name) => name.toLowerCase().includes(wanted)));
+  element("found").textContent = text("found", found.length);
+  element("classes").replaceChildren(...found.map((one) => make("li", className(one))));
+}
+
+const SAMPLES = {
+  curl: (url) => `curl -F file=@photo.jpg "${url}/predict?top_k=3"`,
+  Python: (url) => `import json
+from pathlib import Path
+from urllib.request import urlopen
+
+picture = Path("photo.jpg").read_bytes()
+with urlopen("${url}/predict?top_k=3", data=picture) as response:
+    for best in json.load(response)["predictions"]:
+        print(best["label"], best["confidence"])`,
+  JavaScript: (url) => `import { readFile } from "node:fs/promises";
+
+const body = await readFile("photo.jpg");
+const response = await fetch("${url}/predict?top_k=3", { method: "POST", body });
+for (const { label, confidence } of (await response.json()).predictions) {
+  console.log(label, confidence);
+}`,
+};
+
+export function renderCode() {
+  element("code").replaceChildren(element("code").firstElementChild, ...Object.entries(SAMPLES).flatMap(([name, sample]) => {
+    const code = make("pre", make("code", sample(location.origin)), { tabIndex: 0 });
+    const copy = make("button", text("copy"), { type: "button", ariaLabel: `${text("copy")}: ${name}` });
+    copy.addEventListener("click", async () => {
+      await copyFrom(code);
+      copy.textContent = text("copied");
+      setTimeout(() => (copy.textContent = text("copy")), 2000);
+    });
+    return [make("div", [make("h2", name), copy], { className: "line" }), code];
+  }));
+}
+
+async function copyFrom(node) {
+  if (navigator.clipboard) return navigator.clipboard.writeText(node.textContent);
+  // Over plain HTTP from another machine browsers have no clipboard for pages; this is what is left.
+  getSelection().selectAllChildren(node);
+  document.execCommand("copy");
+}
+
+export function startPanels() {
+  element("search").addEventListener("input", renderClasses);
+}
