@@ -187,7 +187,7 @@ def test_the_model_tells_where_it_comes_from(page: Page) -> None:
 def sample(page: Page, name: str) -> str:
     """What the copy button of a sample puts on the clipboard."""
     page.get_by_role("button", name=f"Copy: {name}").click()
-    page.wait_for_function("navigator.clipboard.readText().then((text) => text.length > 20)")
+    page.wait_for_function("() => navigator.clipboard.readText().then((text) => text.length > 20)")
     copied: str = page.evaluate("navigator.clipboard.readText()")
     return copied
 

@@ -74,6 +74,8 @@ def test_the_page_and_the_documentation_need_no_other_host(against: Against) -> 
             assert [link for link in links if "//" in link] == []
             for link in links:
                 assert (await client.get(link)).status_code == 200
+        for path in ("/", "/static/page.js"):
+            assert (await client.get(path)).headers["Cache-Control"] == "no-cache"
         paths = (await client.get("/openapi.json")).json()["paths"]
         assert set(paths) == {
             "/predict",

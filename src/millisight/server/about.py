@@ -3,8 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Request, Response
 from fastapi.responses import FileResponse
+from fastapi.staticfiles import StaticFiles
 from pydantic import BaseModel
 
 from millisight.errors import NotReady
@@ -24,6 +25,16 @@ _PAGE_HEADERS = {
 }
 
 router = APIRouter()
+
+
+class Static(StaticFiles):
+    """The page's files; browsers ask each time whether they have the newest."""
+
+    def file_response(self, *args: Any, **options: Any) -> Response:
+        """As without this class, but for the header: after an update, no old part meets a new."""
+        response = super().file_response(*args, **options)
+        response.headers["Cache-Control"] = "no-cache"
+        return response
 
 
 class Live(BaseModel):

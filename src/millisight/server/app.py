@@ -5,13 +5,12 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
-from fastapi.staticfiles import StaticFiles
 from fastapi_offline import FastAPIOffline
 
 from millisight.bundle import Bundle
 from millisight.classifier import Classifier
 from millisight.server import about, explain, metrics, predict
-from millisight.server.about import STATIC
+from millisight.server.about import STATIC, Static
 from millisight.server.boundary import Boundary
 from millisight.server.predict import Express
 from millisight.server.problems import add_error_handlers
@@ -64,7 +63,7 @@ def create_app(
     app.state.service = service
     app.include_router(about.router)
     app.include_router(metrics.router)
-    app.mount("/static", StaticFiles(directory=STATIC), name="static")
+    app.mount("/static", Static(directory=STATIC), name="static")
     add_error_handlers(app)
     # Every request passes the boundary; pictures go no further through FastAPI's layers.
     inner = Express(app.build_middleware_stack())

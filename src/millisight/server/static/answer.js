@@ -38,8 +38,9 @@ export function showWaiting(file) {
 export function showAnswer(entry, { answer, seen }) {
   Object.assign(entry, { answer, seen });
   keep(entry);
-  if (entry === current) render();
   renderHistory();
+  if (entry !== current) return;
+  render();
   const best = answer.predictions[0];
   element("status").textContent = text("said", plainName(best), percent(best.confidence), milliseconds(seen));
 }
