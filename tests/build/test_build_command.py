@@ -44,6 +44,7 @@ def test_resnet18_in_int8_is_small_close_to_torch_and_answers(
     manifest = manifest_of(folder)
     assert sum(path.stat().st_size for path in folder.iterdir()) <= 12.5e6
     assert manifest["precision"] == "int8"
+    assert manifest["activation_map"] == [7, 7]
     assert manifest["measured"]["max_logit_difference"] < 1e-3
     assert manifest["calibration"]["samples"] == 300
     assert manifest["calibration"]["estimator"] in {"minmax", "histogram", "nncf_default"}
@@ -69,15 +70,17 @@ def test_resnet18_in_int8_is_small_close_to_torch_and_answers(
     ]
 
 
-@pytest.mark.parametrize("model", ["resnet50", "mobilenet_v3_small"])
+@pytest.mark.parametrize(("model", "maps"), [("resnet50", [7, 7]), ("mobilenet_v3_small", None)])
 def test_other_torchvision_models_are_built_by_name(
-    millisight: Run, home: Path, weights_of: Callable[..., Path], model: str
+    millisight: Run, home: Path, weights_of: Callable[..., Path], model: str, maps: list[int] | None
 ) -> None:
     done = millisight("build", model, "--weights", weights_of(model), "--precision", "bf16")
     assert done.returncode == 0, done.stderr
     manifest = manifest_of(home / "bundles" / model)
     assert (manifest["architecture"], manifest["precision"]) == (model, "bf16")
     assert manifest["calibration"] is None
+    # The latter ends in two linear layers.
+    assert manifest["activation_map"] == maps
     assert manifest["measured"]["max_logit_difference"] < 1e-2
 
 

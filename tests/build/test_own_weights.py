@@ -59,7 +59,7 @@ def test_a_state_dict_is_found_inside_a_training_checkpoint(
     assert manifest["weights"]["source"] == "the file checkpoint.pth"
     assert manifest["measured"]["max_logit_difference"] < 1e-3
     written = json.loads((home / "bundles/steel/labels.json").read_text(encoding="utf-8"))
-    assert written == ["crazing", "夹杂", "patches"]
+    assert written == {"labels": ["crazing", "夹杂", "patches"], "translations": {}}
 
 
 def test_imagenet_names_are_taken_for_a_thousand_classes(
@@ -67,8 +67,10 @@ def test_imagenet_names_are_taken_for_a_thousand_classes(
 ) -> None:
     assert build("--weights", weights_of("resnet18")).returncode == 0
     assert manifest_of(home)["class_count"] == 1000
-    labels = json.loads((home / "bundles/resnet18/labels.json").read_text())
+    content = json.loads((home / "bundles/resnet18/labels.json").read_text())
+    labels, chinese = content["labels"], content["translations"]["zh"]
     assert (labels[0], labels[999]) == ("tench", "toilet tissue")
+    assert (chinese[7], chinese[999]) == ("公鸡", "卫生纸")
 
 
 def fails(done: Any, code: int, *words: str) -> None:
