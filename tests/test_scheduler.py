@@ -34,12 +34,18 @@ class Machine:
     def offer(self, allowed: int) -> None:
         item = len(self.deadlines)
         self.deadlines.append(self.now + allowed)
-        if len(self.scheduler) < self.scheduler.max_queue:
+        waiting = len(self.scheduler)
+        try:
             self.scheduler.admit(item, now=self.now, deadline=self.now + allowed)
-            self.admitted.append(item)
+        except Overloaded as refusal:
+            full = waiting == self.scheduler.max_queue
+            assert full or self.scheduler.expected_wait > 0
+            # Full already before it has learnt how long anything takes.
+            assert refusal.retry_after > 0 or (full and not self.scheduler.expected_wait)
+            assert len(self.scheduler) == waiting
         else:
-            with pytest.raises(Overloaded):
-                self.scheduler.admit(item, now=self.now, deadline=self.now + allowed)
+            assert waiting < self.scheduler.max_queue
+            self.admitted.append(item)
         assert len(self.scheduler) <= self.scheduler.max_queue
 
     def turn(self) -> None:
@@ -60,8 +66,8 @@ class Machine:
 
     def finish(self) -> None:
         if self.running:
-            self.running.pop(0)
-            self.scheduler.finished()
+            turn = self.running.pop(0)
+            self.scheduler.finished(len(turn.run), 3 * len(turn.run))
 
 
 @given(steps, st.integers(1, 5), st.integers(1, 8), st.sampled_from([0, 0, 7]), st.integers(1, 3))
@@ -97,7 +103,7 @@ def test_only_what_runs_while_nothing_else_runs_or_waits_is_alone() -> None:
     assert not scheduler.alone
     assert scheduler.next_turn(1) == Turn(run=[1])
     assert not scheduler.alone
-    scheduler.finished()
+    scheduler.finished(1, 1)
     assert scheduler.alone
 
 
@@ -140,11 +146,12 @@ def test_a_full_batch_does_not_wait_for_its_window() -> None:
 def test_a_refused_item_changes_nothing() -> None:
     scheduler: Scheduler[str] = Scheduler(max_batch=8, max_queue=1)
     scheduler.admit("in", now=0, deadline=NEVER)
-    with pytest.raises(Overloaded, match="1 pictures are waiting"):
+    with pytest.raises(Overloaded, match="1 pictures are waiting") as refusal:
         scheduler.admit("out", now=0, deadline=NEVER)
+    assert refusal.value.retry_after == 0
     turn = scheduler.next_turn(0)
     assert turn.run == ["in"]
-    scheduler.finished()
+    scheduler.finished(1, 1)
     scheduler.admit("again", now=1, deadline=NEVER)
     assert scheduler.next_turn(1).run == ["again"]
 
@@ -166,4 +173,98 @@ def test_one_at_a_time_is_possible() -> None:
         turn = scheduler.next_turn(0)
         assert turn.run == expected
         if turn.run:
-            scheduler.finished()
+            scheduler.finished(1, 1)
+
+
+def learnt(took: int, *, lanes: int = 1, max_queue: int = 100) -> Scheduler[int]:
+    """One that knows how long an item takes, with all its lanes busy."""
+    scheduler: Scheduler[int] = Scheduler(max_batch=1, max_queue=max_queue, lanes=lanes)
+    for item in range(-lanes, 0):
+        scheduler.admit(item, now=0, deadline=NEVER)
+        scheduler.next_turn(0)
+        scheduler.finished(1, took)
+    for item in range(-lanes, 0):
+        scheduler.admit(item, now=0, deadline=NEVER)
+        assert scheduler.next_turn(0).run
+    return scheduler
+
+
+def test_what_cannot_be_in_time_is_refused_at_once_and_told_when_to_come_again() -> None:
+    scheduler = learnt(10)
+    scheduler.admit(0, now=0, deadline=20)
+    with pytest.raises(Overloaded, match="too late") as refusal:
+        scheduler.admit(1, now=0, deadline=25)
+    # Ten for what runs, ten for the one that waits, ten for itself.
+    assert refusal.value.retry_after == 5
+    scheduler.admit(2, now=0, deadline=30)
+    assert len(scheduler) == 2
+
+
+def test_a_full_queue_says_how_long_it_takes_to_empty() -> None:
+    scheduler = learnt(10, lanes=2, max_queue=4)
+    for item in range(4):
+        scheduler.admit(item, now=0, deadline=NEVER)
+    with pytest.raises(Overloaded, match="4 pictures are waiting") as refusal:
+        scheduler.admit(4, now=0, deadline=NEVER)
+    assert refusal.value.retry_after == 20
+
+
+def test_nothing_is_refused_while_nothing_waits_however_long_items_took() -> None:
+    scheduler = learnt(1000)
+    scheduler.finished(1, 1000)
+    assert scheduler.expected_wait == 0
+    scheduler.admit(0, now=0, deadline=1)
+    assert scheduler.next_turn(0).run == [0]
+
+
+def test_what_items_take_is_learnt_anew() -> None:
+    scheduler = learnt(1000)
+    before = scheduler.expected_wait
+    scheduler.finished(1, 10)
+    for item in range(100):
+        scheduler.admit(item, now=0, deadline=NEVER)
+        scheduler.next_turn(0)
+        scheduler.finished(1, 10)
+    scheduler.admit(0, now=0, deadline=NEVER)
+    scheduler.next_turn(0)
+    assert before == 1000
+    assert 10 <= scheduler.expected_wait < 11
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 15), st.integers(10, 90)), max_size=60),
+    st.integers(1, 12),
+    st.integers(1, 3),
+)
+def test_what_is_admitted_is_in_time_if_items_go_on_taking_what_they_took(
+    arrivals: list[tuple[int, int]], took: int, lanes: int
+) -> None:
+    scheduler = learnt(took, lanes=lanes)
+    busy = [took] * lanes  # when each lane is free
+    deadlines: dict[int, int] = {}
+    now = 0
+
+    def until(then: int) -> None:
+        while min(busy) <= then and (len(scheduler) or scheduler.expected_wait):
+            free = min(busy)
+            if free == NEVER:
+                return
+            scheduler.finished(1, took)
+            turn = scheduler.next_turn(free)
+            assert not turn.expired
+            busy.remove(free)
+            busy.append(free + took if turn.run else NEVER)
+            assert all(free + took <= deadlines[item] for item in turn.run)
+
+    for item, (pause, allowed) in enumerate(arrivals):
+        now += pause
+        until(now)
+        deadlines[item] = now + allowed
+        try:
+            scheduler.admit(item, now=now, deadline=now + allowed)
+        except Overloaded:
+            continue
+        if NEVER in busy and scheduler.next_turn(now).run:
+            busy.remove(NEVER)
+            busy.append(now + took)
+    until(NEVER)

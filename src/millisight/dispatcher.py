@@ -150,12 +150,13 @@ class Dispatcher:
                 )
         if not turn.run:
             return
+        started = time.monotonic()
         try:
-            answers = self._answers(turn.run)
+            answers = self._answers(turn.run, started)
         finally:
             # The next batch may start while these answers are still being handed out.
             with self._lock:
-                self._scheduler.finished()
+                self._scheduler.finished(len(turn.run), time.monotonic() - started)
                 if len(self._scheduler) or self._closing:
                     self._wake_one()
         for job, inferred in answers:
@@ -167,9 +168,8 @@ class Dispatcher:
             else:
                 job.future.set_result(outcome)
 
-    def _answers(self, jobs: list[_Job]) -> list[tuple[_Job, Inferred]]:
+    def _answers(self, jobs: list[_Job], started: float) -> list[tuple[_Job, Inferred]]:
         """What to answer to ``jobs``; not to those that failed, for then their futures have."""
-        started = time.monotonic()
         wanted = [job for job in jobs if job.future.set_running_or_notify_cancel()]
         try:
             decoded = [(job, pixels) for job in wanted if (pixels := _decode(job)) is not None]

@@ -132,10 +132,15 @@ class NotReady(MillisightError):
 
 
 class Overloaded(MillisightError):
-    """The queue is full; try again later."""
+    """Too much waits already; try again later."""
 
     status = 429
     code = "overloaded"
+
+    def __init__(self, message: str, *, hint: str = "", retry_after: float = 0.0) -> None:
+        """``retry_after``: seconds after which trying again is worth it."""
+        super().__init__(message, hint=hint)
+        self.retry_after = retry_after
 
 
 class DeadlineExceeded(MillisightError):

@@ -7,16 +7,21 @@ The laws of this file:
 - Never more than ``lanes`` batches run at once.
 - With ``max_wait`` 0 nothing waits while a lane is free: a batch is what is there, shared out
   evenly among the lanes that are free.
-- A refused item changes nothing.
+- A refused item changes nothing. None is refused while nothing waits and a lane is free.
+- What is admitted can be expected to run before its deadline, by the time that items took so far.
 
-Time is an argument, in any one unit; there is no clock, thread or event loop here.
+Time is an argument, in seconds; there is no clock, thread or event loop here.
 """
 
 from collections import deque
 from dataclasses import dataclass, field
+from math import ceil
 from typing import Generic, TypeVar
 
 from millisight.errors import Overloaded
+
+_SMOOTHING = 0.1
+"""Weight of the newest batch in the running mean of what an item takes."""
 
 Item = TypeVar("Item")
 
@@ -51,19 +56,39 @@ class Scheduler(Generic[Item]):
         self.max_wait = max_wait
         self.lanes = lanes
         self._free = lanes
+        self._service = 0.0
         self._waiting: deque[_Waiting[Item]] = deque()
 
     def __len__(self) -> int:
         return len(self._waiting)
 
     def admit(self, item: Item, *, now: float, deadline: float) -> None:
-        """Put ``item`` in the queue. Raises ``Overloaded`` when it is full."""
+        """Put ``item`` in the queue.
+
+        Raises ``Overloaded``, with the time after which to try again, when the queue is full or
+        the deadline could not be kept.
+        """
         if len(self._waiting) >= self.max_queue:
             raise Overloaded(
                 f"The server is busy: {self.max_queue} pictures are waiting.",
                 hint="Try again in a moment.",
+                retry_after=self._service * len(self._waiting) / self.lanes,
+            )
+        late = now + self.expected_wait + self._service - deadline
+        if late > 0 and now < deadline and self.expected_wait:
+            raise Overloaded(
+                f"The server is busy: the answer would come {late:.1f} s too late.",
+                hint="Try again in a moment, or allow more time.",
+                retry_after=late,
             )
         self._waiting.append(_Waiting(item, now, deadline))
+
+    @property
+    def expected_wait(self) -> float:
+        """How long an item that comes now will wait at most, if all take what they took so far."""
+        if self._free and not self._waiting:
+            return 0.0
+        return self._service * ceil((len(self._waiting) + 1) / self.lanes)
 
     def next_turn(self, now: float) -> Turn[Item]:
         """What to do at time ``now``; what is handed out is gone from here.
@@ -91,6 +116,10 @@ class Scheduler(Generic[Item]):
         """
         return self._free == self.lanes - 1 and not self._waiting
 
-    def finished(self) -> None:
-        """A batch has run, and its lane is free."""
+    def finished(self, count: int, took: float) -> None:
+        """A batch of ``count`` items has run and its lane is free; it ``took`` that long."""
         self._free += 1
+        newest = took / count
+        # The first is all that is known.
+        weight = _SMOOTHING if self._service else 1.0
+        self._service += weight * (newest - self._service)

@@ -13,6 +13,7 @@ from millisight.errors import BadParameter
 from millisight.explainer import Explanation
 from millisight.heatmap import overlay
 from millisight.server.intake import (
+    DEADLINE_PARAMETER,
     REQUEST_BODY,
     RESPONSES,
     TOP_K_PARAMETER,
@@ -50,6 +51,7 @@ class ExplainAnswer(BaseModel):
 
 _PARAMETERS = [
     TOP_K_PARAMETER,
+    DEADLINE_PARAMETER,
     {
         "name": "class",
         "in": "query",

@@ -16,6 +16,7 @@ from millisight.server.upload import FIELD
 from millisight.work import Timings
 
 DEFAULT_TOP_K = 3
+DEADLINE_HEADER = "X-Deadline-Ms"
 
 _BINARY = {"schema": {"type": "string", "format": "binary"}}
 
@@ -38,6 +39,12 @@ TOP_K_PARAMETER = {
     "in": "query",
     "description": "How many classes",
     "schema": {"type": "integer", "minimum": 1, "maximum": MAX_TOP_K, "default": DEFAULT_TOP_K},
+}
+DEADLINE_PARAMETER = {
+    "name": DEADLINE_HEADER,
+    "in": "header",
+    "description": "How long the client will wait, if that is less than the server's own limit",
+    "schema": {"type": "integer", "minimum": 0},
 }
 RESPONSES: dict[int | str, dict[str, Any]] = {
     400: {"model": Problem, "description": "No picture in the request"},
@@ -65,9 +72,12 @@ Respond = Callable[[Request, Service, float], Awaitable[Response]]
 
 
 async def within_deadline(request: Request, respond: Respond) -> Response:
-    """What ``respond`` answers. Raises ``DeadlineExceeded`` when the settings' limit is over."""
+    """What ``respond`` answers. Raises ``DeadlineExceeded`` when the time is over that the settings
+    or the request allow, whichever is less."""
     service: Service = request.app.state.service
     deadline_ms = service.settings.deadline_ms
+    if (own := request.headers.get(DEADLINE_HEADER)) is not None:
+        deadline_ms = min(deadline_ms, whole_number(DEADLINE_HEADER, own))
     try:
         async with asyncio.timeout(deadline_ms / 1e3):
             return await respond(request, service, time.monotonic() + deadline_ms / 1e3)
@@ -90,8 +100,8 @@ def top_k_of(request: Request) -> int:
 
 def whole_number(name: str, given: str) -> int:
     """The value of a parameter. Raises ``BadParameter``."""
-    if not given.isdecimal():
-        raise BadParameter(f"Parameter {name} cannot be {given!r}: it must be a whole number.")
+    if not (given.isascii() and given.isdecimal() and len(given) < 10):
+        raise BadParameter(f"Parameter {name} cannot be {given[:20]!r}: it must be a whole number.")
     return int(given)
 
 

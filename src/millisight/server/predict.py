@@ -11,6 +11,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from millisight.classifier import Result
 from millisight.errors import MillisightError
 from millisight.server.intake import (
+    DEADLINE_PARAMETER,
     REQUEST_BODY,
     RESPONSES,
     TOP_K_PARAMETER,
@@ -49,6 +50,7 @@ _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 _PARAMETERS = [
     TOP_K_PARAMETER,
+    DEADLINE_PARAMETER,
     {
         "name": "If-None-Match",
         "in": "header",

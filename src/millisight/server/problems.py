@@ -4,6 +4,7 @@
 """
 
 from http import HTTPStatus
+from math import ceil
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -12,8 +13,6 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 from millisight.errors import BadParameter, MillisightError, Overloaded
-
-RETRY_AFTER_SECONDS = 1
 
 
 class Problem(BaseModel):
@@ -50,7 +49,10 @@ def on_known(request: Request, error: Exception) -> JSONResponse:
     """The response to a ``MillisightError``; anything else is raised again."""
     if not isinstance(error, MillisightError):
         raise error
-    headers = {"Retry-After": str(RETRY_AFTER_SECONDS)} if isinstance(error, Overloaded) else None
+    headers = None
+    if isinstance(error, Overloaded):
+        # The header knows whole seconds only.
+        headers = {"Retry-After": str(max(1, ceil(error.retry_after)))}
     return problem(
         request, error.status, error.code, error.message, hint=error.hint, headers=headers
     )
