@@ -20,9 +20,9 @@ from millisight.cli.options import setting_options
 from millisight.cpu import Cores, find_cores
 from millisight.server import create_app
 from millisight.server.listeners import listen
+from millisight.server.protocol import uvicorn_options
 from millisight.server.workers import (
     CORES_PER_WORKER,
-    UVICORN,
     serve_with_workers,
     settings_within,
     worker_count,
@@ -96,7 +96,7 @@ def _run_here(
         on_ready=lambda: click.echo(f"Ready after {time.monotonic() - started:.1f} s."),
         on_failure=on_failure,
     )
-    server = uvicorn.Server(uvicorn.Config(app, **UVICORN))
+    server = uvicorn.Server(uvicorn.Config(app, **uvicorn_options(settings)))
     # Once it has drained, uvicorn raises the signal that stopped it again: that is a clean end.
     with contextlib.suppress(KeyboardInterrupt):
         server.run(sockets=listeners)

@@ -12,7 +12,7 @@ from millisight.classifier import Classifier
 from millisight.server import about, explain, metrics, predict
 from millisight.server.about import STATIC, Static
 from millisight.server.boundary import Boundary
-from millisight.server.predict import Express
+from millisight.server.express import Express
 from millisight.server.problems import add_error_handlers
 from millisight.server.service import Service
 from millisight.settings import Settings
@@ -66,6 +66,6 @@ def create_app(
     app.mount("/static", Static(directory=STATIC), name="static")
     add_error_handlers(app)
     # Every request passes the boundary; pictures go no further through FastAPI's layers.
-    inner = Express(app.build_middleware_stack())
+    inner = Express(app.build_middleware_stack(), [predict.route, explain.route])
     app.middleware_stack = Boundary(inner, count=service.metrics.count)
     return app

@@ -17,6 +17,7 @@ from millisight.server.intake import (
     REQUEST_BODY,
     RESPONSES,
     TOP_K_PARAMETER,
+    Patience,
     TimingsBody,
     timings_of,
     top_k_of,
@@ -75,7 +76,7 @@ async def explain(request: Request) -> Response:
     return await within_deadline(request, _respond)
 
 
-async def _respond(request: Request, service: Service, deadline: float) -> Response:
+async def _respond(request: Request, service: Service, patience: Patience) -> Response:
     service.ready()
     kind = _accepted(request)
     top_k = top_k_of(request)
@@ -83,7 +84,8 @@ async def _respond(request: Request, service: Service, deadline: float) -> Respo
     if classes and "top_k" in request.query_params:
         raise BadParameter("Give either top_k or class, not both.")
     picture = await read_picture(request, max_bytes=int(service.settings.max_upload_mb * 1e6))
-    explanation = await service.explain(picture, top_k, classes, deadline=deadline)
+    with patience.watching():
+        explanation = await service.explain(picture, top_k, classes, deadline=patience.deadline)
     parts, server_timing = timings_of(explanation.timings_ms)
     headers = {"Server-Timing": server_timing, "Vary": "Accept"}
     if kind == PNG:

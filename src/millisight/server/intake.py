@@ -1,22 +1,28 @@
 """What the routes that take a picture have in common: how they are asked, and for how long."""
 
 import asyncio
+import contextlib
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 from fastapi import Request, Response
 from pydantic import BaseModel
+from starlette.requests import ClientDisconnect
 
 from millisight.errors import BadParameter, DeadlineExceeded
 from millisight.predictions import MAX_TOP_K, check_top_k
 from millisight.server.problems import Problem
+from millisight.server.protocol import BEGAN
 from millisight.server.service import Service
 from millisight.server.upload import FIELD
 from millisight.work import Timings
 
 DEFAULT_TOP_K = 3
 DEADLINE_HEADER = "X-Deadline-Ms"
+
+_UNWATCHED_SECONDS = 0.02
+"""Before this, nobody looks whether the client is still there."""
 
 _BINARY = {"schema": {"type": "string", "format": "binary"}}
 
@@ -67,21 +73,65 @@ class TimingsBody(BaseModel):
     total: float
 
 
-Respond = Callable[[Request, Service, float], Awaitable[Response]]
-"""Answers a request; takes the deadline in ``time.monotonic`` seconds."""
+class Patience:
+    """How long a request may take, and whether its client still waits for it."""
+
+    def __init__(self, request: Request, timeout: asyncio.Timeout, deadline: float) -> None:
+        self.deadline = deadline
+        """In ``time.monotonic`` seconds."""
+        self.gone = False
+        """Whether the client has gone."""
+        self._request = request
+        self._timeout = timeout
+        self._watcher: asyncio.Task[None] | None = None
+
+    @contextlib.contextmanager
+    def watching(self) -> Iterator[None]:
+        """Give up what is done here when the client goes; its whole body has been read before."""
+        # Most answers are out before it would be worth a task.
+        later = asyncio.get_running_loop().call_later(_UNWATCHED_SECONDS, self._begin)
+        try:
+            yield
+        finally:
+            later.cancel()
+            if self._watcher is not None:
+                self._watcher.cancel()
+
+    def _begin(self) -> None:
+        self._watcher = asyncio.get_running_loop().create_task(self._watch())
+
+    async def _watch(self) -> None:
+        while (await self._request.receive())["type"] != "http.disconnect":
+            pass
+        self.gone = True
+        self._timeout.reschedule(asyncio.get_running_loop().time())
+
+
+Respond = Callable[[Request, Service, Patience], Awaitable[Response]]
+"""Answers a request."""
 
 
 async def within_deadline(request: Request, respond: Respond) -> Response:
-    """What ``respond`` answers. Raises ``DeadlineExceeded`` when the time is over that the settings
-    or the request allow, whichever is less."""
+    """What ``respond`` answers.
+
+    Raises ``DeadlineExceeded`` when the time is over that the settings or the request allow,
+    whichever is less, counted from the first byte of the request; ``ClientDisconnect`` when the
+    client has gone.
+    """
     service: Service = request.app.state.service
     deadline_ms = service.settings.deadline_ms
     if (own := request.headers.get(DEADLINE_HEADER)) is not None:
         deadline_ms = min(deadline_ms, whole_number(DEADLINE_HEADER, own))
+    now = time.monotonic()
+    deadline = request.scope["state"].get(BEGAN, now) + deadline_ms / 1e3
+    patience = None
     try:
-        async with asyncio.timeout(deadline_ms / 1e3):
-            return await respond(request, service, time.monotonic() + deadline_ms / 1e3)
+        async with asyncio.timeout(deadline - now) as timeout:
+            patience = Patience(request, timeout, deadline)
+            return await respond(request, service, patience)
     except TimeoutError as error:
+        if patience is not None and patience.gone:
+            raise ClientDisconnect from error
         raise DeadlineExceeded(
             f"The answer was not ready within {deadline_ms} ms.",
             hint="Try again when the server is less busy, or send a smaller picture.",

@@ -6,21 +6,19 @@ import time
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
-from starlette.types import ASGIApp, Receive, Scope, Send
 
 from millisight.classifier import Result
-from millisight.errors import MillisightError
 from millisight.server.intake import (
     DEADLINE_PARAMETER,
     REQUEST_BODY,
     RESPONSES,
     TOP_K_PARAMETER,
+    Patience,
     TimingsBody,
     timings_of,
     top_k_of,
     within_deadline,
 )
-from millisight.server.problems import on_known
 from millisight.server.service import Service
 from millisight.server.upload import read_picture
 from millisight.work import Timings
@@ -66,7 +64,7 @@ async def predict(request: Request) -> Response:
     return await within_deadline(request, _respond)
 
 
-async def _respond(request: Request, service: Service, deadline: float) -> Response:
+async def _respond(request: Request, service: Service, patience: Patience) -> Response:
     service.ready()
     top_k = top_k_of(request)
     picture = await read_picture(request, max_bytes=int(service.settings.max_upload_mb * 1e6))
@@ -76,7 +74,8 @@ async def _respond(request: Request, service: Service, deadline: float) -> Respo
     # The weak comparison of RFC 9110, section 8.8.3.2: W/ makes no difference.
     if f'"{key}"' in request.headers.get("if-none-match", ""):
         return Response(status_code=304, headers={"ETag": etag})
-    result, cached = await service.answer(key, picture, top_k, deadline=deadline)
+    with patience.watching():
+        result, cached = await service.answer(key, picture, top_k, deadline=patience.deadline)
     timings = result.timings_ms
     if cached:
         # What this answer cost, not what it once cost somebody else.
@@ -113,26 +112,3 @@ route = APIRoute(
     openapi_extra={"parameters": _PARAMETERS, "requestBody": REQUEST_BODY},
     summary="Classify one picture",
 )
-
-
-class Express:
-    """ASGI app: ``POST /predict`` goes straight to its endpoint, all else to the ``app`` given.
-
-    FastAPI's layers cost more processor time than all that is done here in Python. The route stays
-    in the app, for the documentation and for requests that come by another prefix.
-    """
-
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or (scope["method"], scope["path"]) != ("POST", PATH):
-            await self.app(scope, receive, send)
-            return
-        scope["route"] = route
-        request = Request(scope, receive)
-        try:
-            response = await predict(request)
-        except MillisightError as error:
-            response = on_known(request, error)
-        await response(scope, receive, send)

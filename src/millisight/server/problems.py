@@ -28,7 +28,7 @@ def add_error_handlers(app: FastAPI) -> None:
     """Make every foreseen error of ``app`` answer with a ``Problem``."""
     app.add_exception_handler(MillisightError, on_known)
     app.add_exception_handler(RequestValidationError, _on_invalid)
-    app.add_exception_handler(HTTPException, _on_http)
+    app.add_exception_handler(HTTPException, on_http)
 
 
 def problem(
@@ -67,7 +67,8 @@ def _on_invalid(request: Request, error: Exception) -> JSONResponse:
     return problem(request, BadParameter.status, BadParameter.code, sentence)
 
 
-def _on_http(request: Request, error: Exception) -> JSONResponse:
+def on_http(request: Request, error: Exception) -> JSONResponse:
+    """The response to what the framework refuses; anything else is raised again."""
     if not isinstance(error, HTTPException):
         raise error
     status = HTTPStatus(error.status_code)

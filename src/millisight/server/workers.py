@@ -19,7 +19,6 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from multiprocessing import resource_tracker
 from pathlib import Path
-from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
@@ -32,6 +31,7 @@ from millisight.cpu import Cores
 from millisight.errors import BundleError, MillisightError, NotReady, SettingsError
 from millisight.server.app import create_app
 from millisight.server.metrics import SHARED_FOLDER
+from millisight.server.protocol import uvicorn_options
 from millisight.server.service import Service
 from millisight.settings import Settings
 
@@ -39,15 +39,6 @@ logger = logging.getLogger(__name__)
 
 CORES_PER_WORKER = 4
 """What auto gives to a worker; why is in docs/decisions/0007-workers.md."""
-
-UVICORN: dict[str, Any] = {
-    "log_config": None,
-    "access_log": False,
-    "server_header": False,
-    # Nothing here asks for the client's address, so nobody's headers are to be believed.
-    "proxy_headers": False,
-}
-"""How uvicorn serves, with one process or several."""
 
 _HUNG_AFTER = 30
 """Seconds without a sign of life; many workers that start on few cores need some."""
@@ -87,7 +78,7 @@ def serve_with_workers(
                 partial(_worker, bundle, settings, listeners, shares, folder, set_up),
                 factory=True,
                 workers=len(shares),
-                **UVICORN,
+                **uvicorn_options(settings),
                 timeout_worker_healthcheck=_HUNG_AFTER,
             ),
             listeners,
