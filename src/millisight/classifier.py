@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from millisight import predictions
+from millisight.budget import PixelBudget
 from millisight.bundle import Bundle, find_bundle, read_bundle
 from millisight.dispatcher import Dispatcher
 from millisight.engine import Engine, Logits, OpenVINOEngine
@@ -83,7 +84,10 @@ class Classifier:
     def __init__(self, bundle: Bundle, settings: Settings, *, engine: Engine | None = None) -> None:
         """Compile ``bundle`` and start its dispatcher; ``engine`` replaces OpenVINO in tests."""
         self.bundle = bundle
-        self._limits = Limits(max_pixels=int(settings.max_megapixels * 1e6))
+        self._limits = Limits(
+            max_pixels=int(settings.max_megapixels * 1e6),
+            budget=PixelBudget(int(settings.max_decoding_megapixels * 1e6)),
+        )
         engine = engine or compile_bundle(bundle, settings)
         self._dispatcher = Dispatcher(
             engine,

@@ -5,7 +5,7 @@ and resize happen in one call on the part of the picture that is needed, and JPE
 than that are decoded at a fraction of their size, so a phone's 12 megapixels cost little.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from io import BytesIO
 
 import numpy as np
@@ -14,6 +14,7 @@ from PIL import ExifTags, Image, ImageCms, UnidentifiedImageError
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.TiffImagePlugin import TILELENGTH, TILEWIDTH, TiffImageFile
 
+from millisight.budget import PixelBudget
 from millisight.errors import BadImage, ImageError, ImageTooLarge
 from millisight.formats import FORMATS, check_scans, refusal
 from millisight.frames import MAX_COUNTED, count_frames
@@ -37,9 +38,11 @@ that the resize needs along each side."""
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What is refused before any pixel is decoded."""
+    """What is refused before any pixel is decoded, and how much is decoded at one time."""
 
     max_pixels: int = 50_000_000
+    budget: PixelBudget = field(default_factory=lambda: PixelBudget(50_000_000))
+    """Shared by all threads that decode with these limits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,10 +121,20 @@ def _prepare(
     if frames > 1:
         count = str(frames) if frames <= MAX_COUNTED else f"over_{MAX_COUNTED}"
         warnings.append(f"first_of_{count}_frames")
+    full = image.size
+    image.draft(None, (preprocess.resize * DRAFT_FACTOR,) * 2)
+    with limits.budget.hold(image.size[0] * image.size[1]):
+        return _cut(image, full, preprocess, warnings)
+
+
+def _cut(
+    image: Image.Image, full: tuple[int, int], preprocess: Preprocess, warnings: list[str]
+) -> Decoded:
+    """Decode ``image``, which has ``full`` size unless its decoder reduces it, and take from it
+    what the network sees. ``warnings`` come before those that arise here."""
     # Pillow turns a TIFF upright while loading, and gives its upright size even before.
     turned_by_pillow = image.format == "TIFF" and _orientation(image) != 1
-    width, height = image.size
-    image.draft(None, (preprocess.resize * DRAFT_FACTOR,) * 2)
+    width, height = full
     image.load()
     orientation = _orientation(image)
     if turned_by_pillow or orientation != 1:

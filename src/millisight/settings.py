@@ -64,6 +64,13 @@ class Settings(BaseModel):
     max_megapixels: float = Field(
         50.0, gt=0, le=178, description="Largest picture, in millions of pixels."
     )
+    max_decoding_megapixels: float = Field(
+        50.0,
+        gt=0,
+        le=65_536,
+        description="Most pixels a worker decodes at one time, in millions, all pictures together; "
+        "one picture alone may always be decoded.",
+    )
     deadline_ms: int = Field(
         5000, ge=10, le=600_000, description="Longest time from first byte to answer."
     )

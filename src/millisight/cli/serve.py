@@ -37,6 +37,7 @@ from millisight.settings import Settings, load_settings
     "port",
     "max_upload_mb",
     "max_megapixels",
+    "max_decoding_megapixels",
     "deadline_ms",
     "workers",
     "threads",

@@ -1,0 +1,65 @@
+"""The budget of pixels: never more at one time, and nobody waits for ever."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from millisight import image as images
+from millisight.budget import PixelBudget
+from millisight.image import Limits, decode
+from tests.support import PREPROCESS, encode, solid
+
+
+@given(st.lists(st.integers(1, 150), min_size=1, max_size=30), st.integers(1, 4))
+def test_no_more_is_held_at_one_time_and_all_get_their_turn(sizes: list[int], threads: int) -> None:
+    budget = PixelBudget(100)
+    lock = threading.Lock()
+    held = most = 0
+
+    def work(size: int) -> None:
+        nonlocal held, most
+        with budget.hold(size):
+            with lock:
+                held += min(size, 100)
+                most = max(most, held)
+            with lock:
+                held -= min(size, 100)
+
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(work, sizes))
+    assert held == 0
+    assert most <= 100
+
+
+def test_what_fails_gives_its_pixels_back() -> None:
+    budget = PixelBudget(10)
+    with pytest.raises(ZeroDivisionError), budget.hold(10):
+        raise ZeroDivisionError
+    with budget.hold(10):
+        pass
+
+
+def test_a_large_picture_waits_for_another_and_a_small_one_does_not() -> None:
+    budget = PixelBudget(1_000_000)
+    limits = Limits(budget=budget)
+    large = encode(solid((1, 2, 3), size=(1000, 900)), "PNG")
+    small = encode(solid((1, 2, 3), size=(100, 90)), "PNG")
+    with ThreadPoolExecutor(1) as pool:
+        with budget.hold(900_000):
+            waiting = pool.submit(decode, large, PREPROCESS, limits)
+            assert decode(small, PREPROCESS, limits).pixels.shape == (224, 224, 3)
+            with pytest.raises(TimeoutError):
+                waiting.result(timeout=0.2)
+        assert waiting.result(timeout=20).pixels.shape == (224, 224, 3)
+
+
+def test_a_reduced_decode_counts_as_what_it_is() -> None:
+    limits = Limits(budget=PixelBudget(1_500_000))
+    phone = encode(solid((9, 9, 9), size=(4000, 3000)), "JPEG")
+    with limits.budget.hold(600_000):
+        # An eighth of each side would be too small; a quarter is 0.75 megapixels.
+        assert decode(phone, PREPROCESS, limits).pixels.shape == (224, 224, 3)
+    assert images.DRAFT_FACTOR == 2
