@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 from annotated_types import Ge, Gt, Le
+from pydantic import SecretStr
 
 from millisight import errors
 from millisight.cli.exit_codes import exit_code
@@ -40,11 +41,13 @@ def settings_page() -> str:
         least = [str(limit.ge) for limit in field.metadata if isinstance(limit, Ge)]
         least += [f"above {limit.gt}" for limit in field.metadata if isinstance(limit, Gt)]
         greatest = [str(limit.le) for limit in field.metadata if isinstance(limit, Le)]
+        secret = field.annotation is SecretStr
+        option = "" if secret else f"`--{name.replace('_', '-')}`"
         default = "the user's data folder" if field.default_factory else f"`{field.default}`"
         lines.append(
-            f"| `--{name.replace('_', '-')}` | `{ENV_PREFIX}{name.upper()}` "
-            f"| {'' if field.default == '' else default} | {' to '.join(least + greatest)} "
-            f"| {field.description} |"
+            f"| {option} | `{ENV_PREFIX}{name.upper()}` "
+            f"| {'' if secret or field.default == '' else default} "
+            f"| {' to '.join(least + greatest)} | {field.description} |"
         )
     return "\n".join(lines) + "\n"
 

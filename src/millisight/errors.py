@@ -3,6 +3,7 @@
 MillisightError
 ├── BadRequest
 │   └── BadParameter
+├── Unauthorized
 ├── ImageError
 │   ├── UnsupportedFormat
 │   ├── BadImage
@@ -59,6 +60,13 @@ class BadParameter(BadRequest):
 
     status = 422
     code = "bad_parameter"
+
+
+class Unauthorized(MillisightError):
+    """The request shows no API key, or a wrong one."""
+
+    status = 401
+    code = "unauthorized"
 
 
 class ImageError(MillisightError):

@@ -23,6 +23,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    SecretStr,
     ValidationError,
     field_validator,
 )
@@ -106,6 +107,17 @@ class Settings(BaseModel):
     )
     cache_mb: float = Field(
         8.0, gt=0, le=65_536, description="Most memory a worker's answers may take, in megabytes."
+    )
+    api_keys: SecretStr = Field(
+        SecretStr(""),
+        description="API keys, separated by commas: who shows none of them is refused. Not an "
+        "option, since everybody on the machine sees those.",
+    )
+    api_keys_file: str = Field("", description="File with API keys, one a line.")
+    allow_origins: str = Field(
+        "",
+        description="Other origins whose pages may ask from a browser, separated by commas; "
+        "* for all of them.",
     )
     weights_mirror: str = Field(
         "",
@@ -232,7 +244,9 @@ def _explain(error: ValidationError, given: Mapping[str, Given]) -> SettingsErro
         near = difflib.get_close_matches(setting, known, n=1)
         hint = f"Did you mean {near[0]}?" if near else f"Known settings: {', '.join(known)}."
         return SettingsError(f"There is no setting {setting} ({origin}).", hint=hint)
+    secret = Settings.model_fields[setting].annotation is SecretStr
+    shown = "what it is" if secret else repr(first["input"])
     return SettingsError(
-        f"Setting {setting} cannot be {first['input']!r} ({origin}): {first['msg']}.",
+        f"Setting {setting} cannot be {shown} ({origin}): {first['msg']}.",
         hint=Settings.model_fields[setting].description or "",
     )

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import httpx
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from tests.e2e.conftest import Server
-from tests.page.conftest import Open, assert_accessible, running, screenshot
+from tests.page.conftest import Open, assert_accessible, opening, running, screenshot
 from tests.support import encode, solid, texture
 
 
@@ -110,6 +110,23 @@ def test_a_busy_server_is_asked_again_when_it_says(
             expect(page.get_by_role("alert")).to_contain_text("Trying again in 1 s")
         expect(page.locator("#predictions .row")).to_have_count(3)
         expect(page.get_by_role("alert")).to_be_hidden()
+
+
+def test_a_server_that_wants_a_key_is_given_one(
+    browser: Browser, tmp_path: Path, picture: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MILLISIGHT_API_KEYS", "a-key-of-some-length")
+    with running(tmp_path) as server, opening(browser) as open_page:
+        page = open_page(server, wait=False)
+        expect(page.get_by_role("alert")).to_contain_text("only those who have a key")
+        assert_accessible(page)
+        page.get_by_label("API key").fill("a-key-of-some-length")
+        page.get_by_role("button", name="Try again").click()
+        expect(page.get_by_role("alert")).to_be_hidden()
+        page.set_input_files("#file", picture)
+        expect(page.locator("#predictions .row")).to_have_count(3)
+        page.locator("#predictions .row").first.click()
+        expect(page.locator("#heat")).to_be_visible()
 
 
 def free_port() -> int:

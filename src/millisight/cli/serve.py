@@ -19,6 +19,7 @@ from millisight.cli import exit_codes
 from millisight.cli.options import setting_options
 from millisight.cpu import Cores, find_cores
 from millisight.server import create_app
+from millisight.server.door import read_keys
 from millisight.server.listeners import listen
 from millisight.server.protocol import uvicorn_options
 from millisight.server.workers import (
@@ -44,6 +45,8 @@ from millisight.settings import Settings, load_settings
     "max_batch",
     "max_wait_ms",
     "max_queue",
+    "api_keys_file",
+    "allow_origins",
     "cache_entries",
     "cache_mb",
     "home",
@@ -59,6 +62,7 @@ def serve(**flags: Any) -> None:
     """
     settings = load_settings(flags)
     _set_up(settings.log_level)
+    read_keys(settings)  # What is wrong with them is said before anything is loaded.
     bundle = read_bundle(find_bundle(settings.model, settings.home))
     cores = find_cores()
     count = worker_count(settings, cores)

@@ -1,17 +1,21 @@
 """The app factory: routes, middleware, error handlers and lifespan put together."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
+from starlette.middleware.cors import CORSMiddleware
+from starlette.types import ASGIApp
 
 from millisight.bundle import Bundle
 from millisight.classifier import Classifier
 from millisight.server import about, explain, metrics, predict
 from millisight.server.about import STATIC, Static
 from millisight.server.boundary import Boundary
+from millisight.server.door import Door, read_keys
 from millisight.server.express import Express
 from millisight.server.problems import add_error_handlers
 from millisight.server.service import Service
@@ -34,7 +38,8 @@ def create_app(
     The model is loaded when the server starts the app, not here; then ``on_ready`` is called, or
     ``on_failure`` if that fails. In the ``background`` the health routes answer meanwhile;
     otherwise the start waits for the model, and fails with it. ``load`` makes the classifier where
-    it is not simply made from ``bundle`` and ``settings``.
+    it is not simply made from ``bundle`` and ``settings``. Raises ``SettingsError`` for API keys
+    that cannot be used.
     """
     service = Service(bundle, settings, load=load)
 
@@ -65,7 +70,22 @@ def create_app(
     app.include_router(metrics.router)
     app.mount("/static", Static(directory=STATIC), name="static")
     add_error_handlers(app)
-    # Every request passes the boundary; pictures go no further through FastAPI's layers.
-    inner = Express(app.build_middleware_stack(), [predict.route, explain.route])
-    app.middleware_stack = Boundary(inner, count=service.metrics.count)
+    # Pictures go no further through FastAPI's layers.
+    stack: ASGIApp = Express(app.build_middleware_stack(), [predict.route, explain.route])
+    app.middleware_stack = Boundary(_guarded(stack, settings), count=service.metrics.count)
+    return app
+
+
+def _guarded(app: ASGIApp, settings: Settings) -> ASGIApp:
+    """``app`` behind what the settings ask for: keys, and other origins."""
+    if keys := read_keys(settings):
+        app = Door(app, keys)
+    if origins := [one for one in re.split(r"[,\s]+", settings.allow_origins) if one]:
+        app = CORSMiddleware(
+            app,
+            allow_origins=origins,
+            allow_methods=["GET", "POST"],
+            allow_headers=["*"],
+            expose_headers=["ETag", "Retry-After", "Server-Timing", "X-Request-Id"],
+        )
     return app

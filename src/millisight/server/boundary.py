@@ -20,6 +20,14 @@ logger = logging.getLogger(__name__)
 
 HEADER = b"x-request-id"
 
+# For every answer: it is what it says it is, for pages of this server only, and in no frame.
+_SECURITY_HEADERS = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"x-frame-options", b"DENY"),
+)
+
 # Nothing that could forge a log line or a header.
 _HARMLESS = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 
@@ -55,7 +63,7 @@ class Boundary:
                 started = True
                 self.count(scope, message["status"])
                 named = (HEADER, request_id.encode("ascii"))
-                message["headers"] = [*message.get("headers", ()), named]
+                message["headers"] = [*message.get("headers", ()), named, *_SECURITY_HEADERS]
             await send(message)
 
         try:

@@ -12,7 +12,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
-from millisight.errors import BadParameter, MillisightError, Overloaded
+from millisight.errors import BadParameter, MillisightError, Overloaded, Unauthorized
 
 
 class Problem(BaseModel):
@@ -49,13 +49,25 @@ def on_known(request: Request, error: Exception) -> JSONResponse:
     """The response to a ``MillisightError``; anything else is raised again."""
     if not isinstance(error, MillisightError):
         raise error
-    headers = None
-    if isinstance(error, Overloaded):
-        # The header knows whole seconds only.
-        headers = {"Retry-After": str(max(1, ceil(error.retry_after)))}
     return problem(
-        request, error.status, error.code, error.message, hint=error.hint, headers=headers
+        request,
+        error.status,
+        error.code,
+        error.message,
+        hint=error.hint,
+        headers=_headers(error),
     )
+
+
+def _headers(error: MillisightError) -> dict[str, str] | None:
+    match error:
+        case Overloaded():
+            # The header knows whole seconds only.
+            return {"Retry-After": str(max(1, ceil(error.retry_after)))}
+        case Unauthorized():
+            return {"WWW-Authenticate": "Bearer"}
+        case _:
+            return None
 
 
 def _on_invalid(request: Request, error: Exception) -> JSONResponse:

@@ -3,7 +3,7 @@
 import { forget, make, showAnswer, showWaiting, startAnswer, translateAnswer } from "./answer.js";
 import { classifyMany, startBatch, translateBatch } from "./batch.js";
 import { renderCode, renderModel, startPanels } from "./panels.js";
-import { fetchModel, model, predict } from "./server.js";
+import { fetchModel, model, predict, useKey } from "./server.js";
 import { language, remember, switchLanguage, text, translate } from "./texts.js";
 
 const EXAMPLES = ["cat", "coffee", "camera", "coat"];
@@ -17,10 +17,11 @@ function renderProblem() {
   element("error").hidden = !problem;
   element("reason").textContent = problem?.describe() ?? "";
   element("again").hidden = !problem?.retry;
+  element("key-label").hidden = problem?.code !== "unauthorized";
 }
 
-function setProblem(describe, retry) {
-  problem = describe && { describe, retry };
+function setProblem(describe, retry, code) {
+  problem = describe && { describe, retry, code };
   renderProblem();
 }
 
@@ -34,7 +35,7 @@ async function classify(file) {
     showAnswer(entry, found);
   } catch (error) {
     forget(entry);
-    setProblem(() => `${file.name}: ${error.describe()}`, () => classify(file));
+    setProblem(() => `${file.name}: ${error.describe()}`, () => classify(file), error.code);
   }
 }
 
@@ -96,7 +97,7 @@ async function begin() {
     await fetchModel();
     setProblem(null);
   } catch (error) {
-    setProblem(error.describe, begin);
+    setProblem(error.describe, begin, error.code);
   }
   translateAll();
 }
@@ -111,7 +112,11 @@ element("theme").addEventListener("click", () => {
   remember("theme", root.dataset.theme);
   element("theme").textContent = text("themes")[root.dataset.theme];
 });
-element("again").addEventListener("click", () => problem?.retry());
+element("retry").addEventListener("submit", (event) => {
+  event.preventDefault();
+  useKey(element("key").value);
+  problem?.retry();
+});
 element("shoot").hidden = !navigator.maxTouchPoints;
 for (const [button, input] of [["choose", "file"], ["shoot", "camera"]]) {
   element(button).addEventListener("click", () => element(input).click());

@@ -40,7 +40,15 @@ function checkSize(file) {
   if (file.size > mb * 1e6) throw new Failure(() => text("tooLarge", mb));
 }
 
+/** The API key of this visit, where the server wants one. */
+let key = "";
+
+export function useKey(given) {
+  key = given;
+}
+
 async function ask(path, options) {
+  if (key) options.headers = { Authorization: `Bearer ${key}` };
   let response;
   let body;
   try {
@@ -52,6 +60,7 @@ async function ask(path, options) {
   }
   if (response.ok) return body;
   const failure = new Failure(() => text(body.code) ?? `${body.error} ${body.hint}`);
+  failure.code = body.code;
   failure.retryAfter = response.headers.get("Retry-After");
   throw failure;
 }
