@@ -114,6 +114,10 @@ class Settings(BaseModel):
         "option, since everybody on the machine sees those.",
     )
     api_keys_file: str = Field("", description="File with API keys, one a line.")
+    admin_token: SecretStr = Field(
+        SecretStr(""),
+        description="What POST /admin/reload must show; without it, nobody may.",
+    )
     allow_origins: str = Field(
         "",
         description="Other origins whose pages may ask from a browser, separated by commas; "

@@ -20,7 +20,8 @@ from millisight.bundle import Bundle
 from millisight.classifier import Classifier, compile_bundle
 from millisight.cpu import Cores
 from millisight.errors import MillisightError, TuneError
-from millisight.server.workers import no_interrupts, settings_within, worker_count
+from millisight.server.supervisor import no_interrupts
+from millisight.server.workers import settings_within, worker_count
 from millisight.settings import Settings
 from millisight.tuning import (
     FIRST_SHARE,

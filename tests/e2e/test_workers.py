@@ -294,7 +294,7 @@ def test_nohup_is_obeyed(tmp_path: Path) -> None:
         assert server.stop() == 0
 
 
-@pytest.mark.parametrize("kind", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+@pytest.mark.parametrize("kind", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_lets_every_worker_finish(tmp_path: Path, kind: signal.Signals) -> None:
     with running(tmp_path, "--workers", "2") as server:
         pids = workers(server)

@@ -23,7 +23,7 @@ async def serving(
     """A client of the app once it is ready; without ``wait``, of one that has not started."""
     ready = asyncio.Event()
     bundle, chosen = read_bundle(starter_path()), load_settings(settings, {})
-    load = partial(Classifier, bundle, chosen, engine=engine or FakeEngine(1000))
+    load = partial(Classifier, settings=chosen, engine=engine or FakeEngine(1000))
     app = create_app(bundle, chosen, load=load, on_ready=ready.set)
     transport = httpx.ASGITransport(app)
     async with (

@@ -12,11 +12,12 @@ from starlette.types import ASGIApp
 
 from millisight.bundle import Bundle
 from millisight.classifier import Classifier
-from millisight.server import about, explain, metrics, predict
+from millisight.server import about, admin, explain, metrics, predict
 from millisight.server.about import STATIC, Static
 from millisight.server.boundary import Boundary
 from millisight.server.door import Door, read_keys
 from millisight.server.express import Express
+from millisight.server.hangup import reload_on_hangup
 from millisight.server.problems import add_error_handlers
 from millisight.server.service import Service
 from millisight.settings import Settings
@@ -28,8 +29,9 @@ def create_app(
     bundle: Bundle,
     settings: Settings,
     *,
-    load: Callable[[], Classifier] | None = None,
+    load: Callable[[Bundle], Classifier] | None = None,
     background: bool = True,
+    reload: Callable[[], None] | None = None,
     on_ready: Callable[[], None] = lambda: None,
     on_failure: Callable[[], None] = lambda: None,
 ) -> FastAPI:
@@ -38,20 +40,18 @@ def create_app(
     The model is loaded when the server starts the app, not here; then ``on_ready`` is called, or
     ``on_failure`` if that fails. In the ``background`` the health routes answer meanwhile;
     otherwise the start waits for the model, and fails with it. ``load`` makes the classifier where
-    it is not simply made from ``bundle`` and ``settings``. Raises ``SettingsError`` for API keys
-    that cannot be used.
+    it is not simply made from a bundle and ``settings``; ``reload`` is called where this process
+    is not the one that exchanges the model. Without it, SIGHUP does. Raises ``SettingsError`` for
+    API keys that cannot be used.
     """
     service = Service(bundle, settings, load=load)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        starting = asyncio.create_task(service.start(on_ready, on_failure))
-        if not background:
-            await starting
-            service.ready()
-        yield
-        await starting
-        await service.stop()
+        async with _running(service, on_ready, on_failure, background=background):
+            if reload is None:
+                reload_on_hangup(service)
+            yield
 
     # The documentation comes from the package, not from a content network: no network needed.
     # ReDoc is left out because its page fetches a logo from its makers' host.
@@ -66,14 +66,34 @@ def create_app(
         routes=[predict.route, explain.route],
     )
     app.state.service = service
+    app.state.reload = reload
     app.include_router(about.router)
     app.include_router(metrics.router)
+    app.include_router(admin.router)
     app.mount("/static", Static(directory=STATIC), name="static")
     add_error_handlers(app)
     # Pictures go no further through FastAPI's layers.
     stack: ASGIApp = Express(app.build_middleware_stack(), [predict.route, explain.route])
     app.middleware_stack = Boundary(_guarded(stack, settings), count=service.metrics.count)
     return app
+
+
+@asynccontextmanager
+async def _running(
+    service: Service,
+    on_ready: Callable[[], None],
+    on_failure: Callable[[], None],
+    *,
+    background: bool,
+) -> AsyncIterator[None]:
+    """``service`` from its start to its stop."""
+    starting = asyncio.create_task(service.start(on_ready, on_failure))
+    if not background:
+        await starting
+        service.ready()
+    yield
+    await starting
+    await service.stop()
 
 
 def _guarded(app: ASGIApp, settings: Settings) -> ASGIApp:

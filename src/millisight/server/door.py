@@ -16,8 +16,11 @@ from millisight.settings import Settings
 MIN_KEY_LENGTH = 16
 """Shorter ones could be guessed."""
 
-# The page itself, the documentation and the health checks tell nobody anything.
-_OPEN = re.compile(r"/|/static/.*|/health/.*|/docs|/docs/.*|/openapi\.json|/static-offline-docs/.*")
+# The page itself, the documentation and the health checks tell nobody anything; the administrator
+# has a token of his own.
+_OPEN = re.compile(
+    r"/|/static/.*|/health/.*|/docs|/docs/.*|/openapi\.json|/static-offline-docs/.*|/admin/.*"
+)
 
 
 def read_keys(settings: Settings) -> list[bytes]:

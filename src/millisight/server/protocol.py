@@ -24,6 +24,10 @@ LINGER_SECONDS = 2.0
 """How long after its answer the rest of a request is read and thrown away. Closing at once would
 reset the connection, and the client might lose the answer."""
 
+LAST_CALL_SECONDS = 0.5
+"""How long a server that stops still waits for a request on a connection that is open. One may be
+on its way: closing at once would lose it."""
+
 _HEAD_TOO_LARGE = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
     b"content-length: 0\r\nconnection: close\r\n\r\n"
@@ -52,6 +56,7 @@ class PatientProtocol(HttpToolsProtocol):
         self._in_head = True
         self._head_bytes = 0
         self._first_byte = 0.0
+        self._leaving = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -83,6 +88,8 @@ class PatientProtocol(HttpToolsProtocol):
         self._stay()
         self._in_head = False
         super().on_headers_complete()
+        if self._leaving:
+            self.cycle.keep_alive = False
 
     def on_message_complete(self) -> None:
         self._stay()
@@ -94,6 +101,14 @@ class PatientProtocol(HttpToolsProtocol):
         super().on_response_complete()
         if not self._in_head:
             self._close_in(LINGER_SECONDS)
+
+    def shutdown(self) -> None:
+        """Called when the server stops: the request that comes next is the last."""
+        self._leaving = True
+        if self.cycle is None or self.cycle.response_complete:
+            self._close_in(LAST_CALL_SECONDS)
+        else:
+            self.cycle.keep_alive = False
 
     def _close_in(self, seconds: float) -> None:
         self._stay()

@@ -10,7 +10,7 @@ from concurrent.futures import Future
 from functools import partial
 
 import millisight
-from millisight.bundle import Bundle
+from millisight.bundle import Bundle, find_bundle, read_bundle
 from millisight.cache import ResultCache, result_key
 from millisight.classifier import Classifier, Result
 from millisight.errors import DeadlineExceeded, NotReady
@@ -25,16 +25,20 @@ class Service:
     """One model being served. Liveness holds from the start, readiness once it is warmed up."""
 
     def __init__(
-        self, bundle: Bundle, settings: Settings, *, load: Callable[[], Classifier] | None = None
+        self,
+        bundle: Bundle,
+        settings: Settings,
+        *,
+        load: Callable[[Bundle], Classifier] | None = None,
     ) -> None:
         """Nothing is loaded yet; ``load`` does it, by default here and now when asked to start."""
-        self.bundle = bundle
         self.settings = settings
-        self._load = load or partial(Classifier, bundle, settings)
+        self._load = load or partial(Classifier, settings=settings)
         self._classifier: Classifier | None = None
+        self._exchanging = asyncio.Lock()
         self._stopping = False
         self.metrics = Metrics()
-        self._identity = (millisight.__version__, bundle.manifest.digest())
+        self._take(bundle)
         self._cache: ResultCache[Result] | None = None
         if settings.cache_entries:
             self._cache = ResultCache(
@@ -46,7 +50,7 @@ class Service:
     async def start(self, on_ready: Callable[[], None], on_failure: Callable[[], None]) -> None:
         """Load and warm up in the background of the event loop; then readiness turns true."""
         try:
-            self._classifier = await asyncio.to_thread(self._load)
+            self._classifier = await asyncio.to_thread(self._load, self.bundle)
             # What is there now stays: looking through it for garbage would hold up a request.
             gc.freeze()
         # Whatever stops the model from loading stops the server, with its reason in the log.
@@ -61,6 +65,29 @@ class Service:
         self._stopping = True
         if self._classifier is not None:
             await asyncio.to_thread(self._classifier.close)
+
+    def _take(self, bundle: Bundle) -> None:
+        self.bundle = bundle
+        self._identity = (millisight.__version__, bundle.manifest.digest())
+
+    async def reload(self) -> Bundle:
+        """Change over to the bundle that is there now; what is under way is answered by the old.
+
+        Raises ``NotReady`` before ``start`` is done, and what makes a bundle unusable; then the
+        old one goes on.
+        """
+        async with self._exchanging:
+            old = self.ready()
+            bundle = await asyncio.to_thread(newest_bundle, self.settings)
+            new = await asyncio.to_thread(self._load, bundle)
+            self._classifier = new
+            self._take(bundle)
+            gc.freeze()
+            await asyncio.to_thread(old.close)
+            if self._stopping:  # It stopped the old one and could not know of the new.
+                await asyncio.to_thread(new.close)
+        logger.info("Serving %s now", bundle.manifest.describe())
+        return bundle
 
     @property
     def alive(self) -> bool:
@@ -108,12 +135,27 @@ class Service:
         self, picture: bytes, top_k: int, classes: Sequence[int], *, deadline: float
     ) -> Explanation:
         """The class activation maps of ``picture``; see ``Classifier.explain``."""
-        submit = self.ready().submit_explain
-        # Not in the event loop: the first time, a graph is compiled.
-        explained = await asyncio.to_thread(
-            submit, picture, top_k, classes=classes, deadline=deadline
-        )
+        classifier = self.ready()
+        submit = classifier.submit_explain
+        try:
+            # Not in the event loop: the first time, a graph is compiled.
+            explained = await asyncio.to_thread(
+                submit, picture, top_k, classes=classes, deadline=deadline
+            )
+        except NotReady:
+            if classifier is self._classifier:
+                raise
+            # The model was exchanged meanwhile.
+            return await self.explain(picture, top_k, classes, deadline=deadline)
         return await asyncio.wrap_future(explained)
+
+
+def newest_bundle(settings: Settings) -> Bundle:
+    """The bundle that is there now under the name that the settings give.
+
+    Raises ``ModelNotFound`` or ``BundleError``.
+    """
+    return read_bundle(find_bundle(settings.model, settings.home))
 
 
 async def _outcome(computation: "Future[Result]") -> Result:

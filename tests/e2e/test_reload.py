@@ -1,0 +1,192 @@
+"""The model is exchanged while it is served; nothing is lost and nothing broken gets in."""
+
+import contextlib
+import json
+import os
+import pty
+import shutil
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from millisight.bundle import MANIFEST, new_bundle, starter_path, store, write_manifest
+from millisight.manifest import Manifest
+from tests.e2e.conftest import Server, running
+from tests.support import encode, texture
+
+TOKEN = "the-token-of-the-administrator"  # noqa: S105
+BEARER = {"Authorization": f"Bearer {TOKEN}"}
+PICTURE = encode(texture(300, 200), "JPEG")
+
+
+def build(home: Path, name: str) -> None:
+    """The starter under another name in the place of ``own``, as ``build`` would put it there."""
+    with new_bundle(store(home) / "own") as draft:
+        for file in starter_path().iterdir():
+            shutil.copy(file, draft)
+        content = json.loads((draft / MANIFEST).read_text())
+        del content["digest"]
+        write_manifest(draft, Manifest.model_validate(content | {"name": name}))
+
+
+def damage(home: Path) -> None:
+    with (store(home) / "own" / "model.bin").open("r+b") as file:
+        file.write(b"\0\1\2\3")
+
+
+@pytest.fixture(params=["1", "2"], ids=["one process", "two workers"])
+def served(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[tuple[Server, Path]]:
+    monkeypatch.setenv("MILLISIGHT_ADMIN_TOKEN", TOKEN)
+    build(tmp_path, "first")
+    with running(tmp_path, "--model", "own", "--workers", request.param) as server:
+        yield server, tmp_path
+
+
+def name_of(server: Server) -> set[str]:
+    """What answers; of several workers, on many connections."""
+    names = {httpx.get(f"{server.url}/model").json()["manifest"]["name"] for _ in range(12)}
+    return {str(name) for name in names}
+
+
+def until(condition: Callable[[], bool]) -> None:
+    for _ in range(200):
+        if condition():
+            return
+        time.sleep(0.1)
+    pytest.fail("it did not happen within twenty seconds")
+
+
+@contextlib.contextmanager
+def asking(server: Server) -> Iterator[list[str]]:
+    """Clients that ask all the while, each picture on a connection of its own or on one kept."""
+    stop = threading.Event()
+    answers: list[str] = []
+
+    def ask(number: int) -> None:
+        with httpx.Client(timeout=30) as client:
+            for count in range(10_000):
+                if stop.is_set():
+                    return
+                body = PICTURE + b"%d %d" % (number, count)
+                post = client.post if number % 2 else httpx.post
+                with contextlib.suppress(httpx.RemoteProtocolError):
+                    # A kept connection may be closed between two requests; who keeps one retries.
+                    answers.append(str(post(f"{server.url}/predict", content=body).status_code))
+
+    threads = [threading.Thread(target=ask, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield answers
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+
+
+def by_request(server: Server) -> None:
+    answer = httpx.post(f"{server.url}/admin/reload", headers=BEARER, timeout=60)
+    assert answer.status_code in {200, 202}, answer.text
+    assert answer.json()["model"] == "second"
+
+
+def by_signal(server: Server) -> None:
+    server.process.send_signal(signal.SIGHUP)
+
+
+@pytest.mark.parametrize("reload", [by_request, by_signal])
+def test_the_model_is_exchanged_and_no_request_is_lost(
+    served: tuple[Server, Path], reload: Callable[[Server], None]
+) -> None:
+    server, home = served
+    assert name_of(server) == {"first"}
+    with asking(server) as answers:
+        until(lambda: len(answers) > 20)
+        build(home, "second")
+        reload(server)
+        until(lambda: name_of(server) == {"second"})
+        after = len(answers)
+        until(lambda: len(answers) > after + 20)
+    assert set(answers) == {"200"}
+    assert httpx.post(f"{server.url}/predict", content=PICTURE).json()["model"] == "second"
+
+
+def test_a_broken_bundle_is_refused_and_the_old_one_goes_on(served: tuple[Server, Path]) -> None:
+    server, home = served
+    build(home, "second")
+    damage(home)
+    answer = httpx.post(f"{server.url}/admin/reload", headers=BEARER, timeout=60)
+    assert answer.status_code == 500
+    assert answer.json()["code"] == "bad_bundle"
+    by_signal(server)
+    time.sleep(1.5)
+    assert name_of(server) == {"first"}
+    shutil.rmtree(store(home) / "own")
+    answer = httpx.post(f"{server.url}/admin/reload", headers=BEARER, timeout=60)
+    assert (answer.status_code, answer.json()["code"]) == (404, "model_not_found")
+    assert httpx.post(f"{server.url}/predict", content=PICTURE).json()["model"] == "first"
+    build(home, "second")
+    by_request(server)
+    until(lambda: name_of(server) == {"second"})
+
+
+def test_only_the_administrator_may(served: tuple[Server, Path]) -> None:
+    server, _ = served
+    for headers in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": TOKEN}):
+        answer = httpx.post(f"{server.url}/admin/reload", headers=headers)
+        assert (answer.status_code, answer.json()["code"]) == (401, "unauthorized")
+
+
+def test_without_a_token_there_is_no_such_door(server: Server) -> None:
+    answer = httpx.post(f"{server.url}/admin/reload", headers={"Authorization": "Bearer x"})
+    assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+
+
+def test_a_worker_that_dies_after_the_exchange_is_replaced_by_one_with_the_new_model(
+    tmp_path: Path,
+) -> None:
+    build(tmp_path, "first")
+    with running(tmp_path, "--model", "own", "--workers", "2") as server:
+        build(tmp_path, "second")
+        by_signal(server)
+        until(lambda: name_of(server) == {"second"})
+        children = Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children")
+        workers = [
+            int(pid)
+            for pid in children.read_text().split()
+            if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()
+        ]
+        os.kill(workers[-1], signal.SIGKILL)
+        until(lambda: len(children.read_text().split()) >= len(workers))
+        until(lambda: name_of(server) == {"second"})
+        assert server.stop() == 0
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_the_end_of_its_terminal_ends_the_server(tmp_path: Path, workers: str) -> None:
+    child, terminal = pty.fork()
+    if child == 0:
+        arguments = ["-m", "millisight", "serve", "--port", "0", "--workers", workers]
+        os.environ["MILLISIGHT_HOME"] = str(tmp_path)
+        os.execv(sys.executable, [sys.executable, *arguments])  # noqa: S606
+    printed = b""
+    while b"Ready" not in printed:
+        printed += os.read(terminal, 1000)
+    os.close(terminal)
+    for _ in range(300):
+        ended, status = os.waitpid(child, os.WNOHANG)
+        if ended:
+            break
+        time.sleep(0.1)
+    else:
+        os.kill(child, signal.SIGKILL)
+        pytest.fail("it went on without its terminal")
+    assert os.waitstatus_to_exitcode(status) in {0, -signal.SIGHUP}
