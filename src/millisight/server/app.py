@@ -67,14 +67,12 @@ def create_app(
     )
     app.state.service = service
     app.state.reload = reload
-    app.include_router(about.router)
-    app.include_router(metrics.router)
-    app.include_router(admin.router)
+    for module in (about, metrics, admin):
+        app.include_router(module.router)
     app.mount("/static", Static(directory=STATIC), name="static")
     add_error_handlers(app)
-    # Pictures go no further through FastAPI's layers.
-    stack: ASGIApp = Express(app.build_middleware_stack(), [predict.route, explain.route])
-    app.middleware_stack = Boundary(_guarded(stack, settings), count=service.metrics.count)
+    stack = _guarded(app.build_middleware_stack(), settings)
+    app.middleware_stack = Boundary(stack, count=service.metrics.count)
     return app
 
 
@@ -98,6 +96,8 @@ async def _running(
 
 def _guarded(app: ASGIApp, settings: Settings) -> ASGIApp:
     """``app`` behind what the settings ask for: keys, and other origins."""
+    # Pictures go no further through FastAPI's layers.
+    app = Express(app, [predict.route, explain.route])
     if keys := read_keys(settings):
         app = Door(app, keys)
     if origins := [one for one in re.split(r"[,\s]+", settings.allow_origins) if one]:
