@@ -9,7 +9,7 @@ TORCH := torch==2.14.1 torchvision==0.29.1
 CODE := src tests benchmarks docs
 PIP_FLAGS := --quiet --disable-pip-version-check
 
-.PHONY: benchmark docs serve build-env resnet18 starter test check test-serve test-build format clean
+.PHONY: lock sbom soak fuzz benchmark docs serve build-env resnet18 starter test check test-serve test-build format clean
 
 .venv/.installed: pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -32,6 +32,11 @@ PIP_FLAGS := --quiet --disable-pip-version-check
 .venv-test/.installed: pyproject.toml
 	$(PYTHON) -m venv .venv-test
 	.venv-test/bin/pip install $(PIP_FLAGS) --editable '.[test]'
+	touch $@
+
+.venv-release/.installed: Makefile
+	$(PYTHON) -m venv .venv-release
+	.venv-release/bin/pip install $(PIP_FLAGS) 'cyclonedx-bom>=7.5' 'pip-tools>=7.6'
 	touch $@
 
 ## serve: answer on http://127.0.0.1:8000; options go in ARGS="--port 9000"
@@ -73,6 +78,18 @@ test-build: .venv-build/.tests-installed
 benchmark: .venv/.installed .venv-build/.installed
 	@$(PYTHON) benchmarks/environments.py harness
 	@benchmarks/.environments/harness/bin/python benchmarks/run.py $(if $(QUICK),--quick) $(ARGS)
+
+## lock: pin what serving needs, with hashes, for images and for who wants the very same
+lock: .venv-release/.installed
+	.venv-release/bin/pip-compile --quiet --upgrade --generate-hashes --strip-extras \
+	  --no-emit-index-url --no-emit-find-links --no-emit-trusted-host \
+	  --output-file requirements.lock pyproject.toml
+
+## sbom: the bill of materials of what is locked, in CycloneDX, for a release
+sbom: .venv-release/.installed
+	mkdir -p dist
+	.venv-release/bin/cyclonedx-py requirements requirements.lock --pyproject pyproject.toml \
+	  --output-reproducible --output-format JSON --output-file dist/millisight.cdx.json
 
 ## docs: write the reference pages again from the code
 docs: .venv-test/.installed
