@@ -34,6 +34,11 @@ PIP_FLAGS := --quiet --disable-pip-version-check
 	.venv-test/bin/pip install $(PIP_FLAGS) --editable '.[test]'
 	touch $@
 
+.venv-fuzz/.installed: pyproject.toml
+	$(PYTHON) -m venv .venv-fuzz
+	.venv-fuzz/bin/pip install $(PIP_FLAGS) --editable '.[test,fuzz]'
+	touch $@
+
 .venv-release/.installed: Makefile
 	$(PYTHON) -m venv .venv-release
 	.venv-release/bin/pip install $(PIP_FLAGS) 'cyclonedx-bom>=7.5' 'pip-tools>=7.6'
@@ -78,6 +83,15 @@ test-build: .venv-build/.tests-installed
 benchmark: .venv/.installed .venv-build/.installed
 	@$(PYTHON) benchmarks/environments.py harness
 	@benchmarks/.environments/harness/bin/python benchmarks/run.py $(if $(QUICK),--quick) $(ARGS)
+
+## soak: a hundred thousand requests, good, bad and hostile; some minutes
+soak: .venv-test/.installed
+	.venv-test/bin/python -m tests.hostile.soak $(or $(ARGS),--requests 100000)
+
+## fuzz: bytes that the decoder and the form parser do not expect, guided by coverage; ten minutes
+fuzz: .venv-fuzz/.installed
+	.venv-fuzz/bin/python -m tests.fuzz.decoder $(or $(ARGS),--seconds 300)
+	.venv-fuzz/bin/python -m tests.fuzz.multipart $(or $(ARGS),--seconds 300)
 
 ## lock: pin what serving needs, with hashes, for images and for who wants the very same
 lock: .venv-release/.installed

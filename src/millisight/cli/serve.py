@@ -80,6 +80,8 @@ def _set_up(log_level: str) -> None:
     )
     if log_level != "debug":
         logging.getLogger("uvicorn").setLevel(logging.WARNING)  # the greeting says it all
+    # Broken forms are strangers' mistakes: they are answered, and the log is not for them.
+    logging.getLogger("python_multipart").setLevel(logging.ERROR)
     # Pillow warns of damaged metadata in strangers' files; the answer does not depend on it.
     warnings.filterwarnings("ignore", module="PIL")
 

@@ -9,7 +9,7 @@ from fastapi.staticfiles import StaticFiles
 from pydantic import BaseModel
 
 from millisight.errors import NotReady
-from millisight.server.problems import Problem
+from millisight.server.problems import GUARDED, Problem
 from millisight.server.service import Service
 
 STATIC = Path(__file__).parent / "static"
@@ -80,7 +80,7 @@ async def ready(request: Request) -> Ready:
     return Ready()
 
 
-@router.get("/model", summary="What answers here")
+@router.get("/model", responses=GUARDED, summary="What answers here")
 async def model(request: Request) -> ModelBody:
     """Manifest and labels of the bundle."""
     service = _service(request)

@@ -12,7 +12,7 @@ from starlette.requests import ClientDisconnect
 
 from millisight.errors import BadParameter, DeadlineExceeded
 from millisight.predictions import MAX_TOP_K, check_top_k
-from millisight.server.problems import Problem
+from millisight.server.problems import GUARDED, Problem
 from millisight.server.protocol import BEGAN
 from millisight.server.service import Service
 from millisight.server.upload import FIELD
@@ -50,10 +50,11 @@ DEADLINE_PARAMETER = {
     "name": DEADLINE_HEADER,
     "in": "header",
     "description": "How long the client will wait, if that is less than the server's own limit",
-    "schema": {"type": "integer", "minimum": 0},
+    "schema": {"type": "integer", "minimum": 1},
 }
 RESPONSES: dict[int | str, dict[str, Any]] = {
     400: {"model": Problem, "description": "No picture in the request"},
+    **GUARDED,
     413: {"model": Problem, "description": "Too many bytes or too many pixels"},
     415: {"model": Problem, "description": "Not a picture in a supported format"},
     422: {"model": Problem, "description": "A damaged picture or a wrong parameter"},
@@ -122,6 +123,8 @@ async def within_deadline(request: Request, respond: Respond) -> Response:
     deadline_ms = service.settings.deadline_ms
     if (own := request.headers.get(DEADLINE_HEADER)) is not None:
         deadline_ms = min(deadline_ms, whole_number(DEADLINE_HEADER, own))
+        if not deadline_ms:
+            raise BadParameter(f"Parameter {DEADLINE_HEADER} must be at least 1.")
     now = time.monotonic()
     deadline = request.scope["state"].get(BEGAN, now) + deadline_ms / 1e3
     patience = None

@@ -1,6 +1,7 @@
 """What is counted, for Prometheus: ``GET /metrics``."""
 
 import os
+from typing import Any
 
 from fastapi import APIRouter, Request, Response
 from prometheus_client import (
@@ -11,6 +12,8 @@ from prometheus_client import (
     multiprocess,
 )
 from starlette.types import Scope
+
+from millisight.server.problems import GUARDED
 
 SHARED_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 """Environment variable of prometheus_client: where several workers add up their numbers."""
@@ -57,7 +60,17 @@ class Metrics:
         return generate_latest(everyone)
 
 
-@router.get("/metrics", summary="Numbers for Prometheus", response_class=Response)
+_TEXT: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"text/plain": {"schema": {"type": "string"}}}}
+}
+
+
+@router.get(
+    "/metrics",
+    summary="Numbers for Prometheus",
+    response_class=Response,
+    responses=_TEXT | GUARDED,
+)
 def metrics(request: Request) -> Response:
     """Counters in Prometheus' text format, of all workers together."""
     counted: Metrics = request.app.state.service.metrics

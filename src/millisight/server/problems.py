@@ -5,6 +5,7 @@
 
 from http import HTTPStatus
 from math import ceil
+from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -22,6 +23,12 @@ class Problem(BaseModel):
     code: str
     hint: str
     request_id: str
+
+
+GUARDED: dict[int | str, dict[str, Any]] = {
+    401: {"model": Problem, "description": "No API key, where the server wants one"}
+}
+"""For the documentation of routes that ask for a key."""
 
 
 def add_error_handlers(app: FastAPI) -> None:

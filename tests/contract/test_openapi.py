@@ -1,0 +1,134 @@
+"""What a running server answers is what its OpenAPI document says, whatever it is asked."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import schemathesis
+from hypothesis import strategies as st
+from schemathesis import Case, CheckContext, Response
+from schemathesis.checks import CHECKS
+from schemathesis.config import SchemathesisConfig
+
+from millisight.bundle import read_bundle, starter_path
+from millisight.server import create_app
+from millisight.settings import Settings
+from tests import hazards
+from tests.e2e.conftest import Server, running
+from tests.support import encode, texture
+
+PICTURE = encode(texture(40, 30), "PNG")
+SLOW = encode(texture(1500, 1100), "JPEG", quality=10)
+TOO_MANY_PIXELS = hazards.png(60_000, 60_000)
+
+# Left to itself, schemathesis would send no picture that can be read, and so see no good answer.
+UPLOADS = st.sampled_from(
+    [
+        *(encode(texture(40, 30), kind) for kind in ("JPEG", "PNG", "WEBP")),
+        *(PICTURE[:200], TOO_MANY_PIXELS, b""),
+    ]
+) | st.binary(max_size=100)
+for kind in ("image/*", "application/octet-stream"):
+    schemathesis.openapi.media_type(kind, UPLOADS)
+schemathesis.openapi.format("binary", UPLOADS)
+
+CONFIG = SchemathesisConfig.from_dict(
+    {
+        "seed": 1,
+        "generation": {"max-examples": 100, "database": "none"},
+        # Too short a deadline is a client's own choice, and 504 the answer to it.
+        "checks": {"not_a_server_error": {"expected-statuses": ["2xx", "3xx", "4xx", "504"]}},
+    }
+)
+DOCUMENT = create_app(read_bundle(starter_path()), Settings()).openapi()
+SCHEMA = schemathesis.openapi.from_dict(DOCUMENT, config=CONFIG)
+OPERATIONS = [(path, method) for path, item in DOCUMENT["paths"].items() for method in item]
+
+
+def body_is_documented(_: CheckContext, response: Response, case: Case) -> None:
+    """schemathesis itself lets any body pass where the document names no content type."""
+    documented = case.operation.definition.raw["responses"].get(str(response.status_code))
+    if documented is not None and response.content:
+        assert "content" in documented, f"no content type for {response.status_code}"
+
+
+def validate(case: Case, response: Response, url: str) -> None:
+    """All of schemathesis' checks but one, and ours."""
+    case.validate_response(
+        response,
+        additional_checks=[body_is_documented],
+        # A body may be any bytes for all the document can say, but not all bytes are a picture.
+        excluded_checks=CHECKS.get_by_names(["positive_data_acceptance"]),
+        transport_kwargs={"base_url": url},
+    )
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with running(tmp_path_factory.mktemp("home"), "--max-upload-mb", "0.1") as one:
+        yield one
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server that answers only those who have a key."""
+    keys: Path = tmp_path_factory.mktemp("keys") / "keys.txt"
+    keys.write_text("a-key-of-some-length\n")
+    with running(tmp_path_factory.mktemp("home"), "--api-keys-file", str(keys)) as one:
+        yield one
+
+
+def test_the_server_hands_out_the_document_that_is_tested_here(server: Server) -> None:
+    assert httpx.get(f"{server.url}/openapi.json").json() == DOCUMENT
+
+
+@SCHEMA.parametrize()
+def test_every_operation_answers_as_documented(case: Case, server: Server) -> None:
+    validate(case, case.call(base_url=server.url), server.url)
+
+
+@pytest.mark.parametrize(
+    ("path", "headers", "picture", "status"),
+    [
+        ("/predict", {}, PICTURE, 200),
+        ("/predict", {}, TOO_MANY_PIXELS, 413),
+        ("/predict", {}, bytes(200_000), 413),
+        ("/predict", {"X-Deadline-Ms": "1"}, SLOW, 504),
+        ("/explain", {}, PICTURE, 200),
+        ("/explain", {"Accept": "image/png"}, PICTURE, 200),
+        ("/explain", {"Accept": "text/html"}, PICTURE, 406),
+    ],
+)
+def test_answers_that_need_a_certain_request_are_as_documented(
+    server: Server, path: str, headers: dict[str, str], picture: bytes, status: int
+) -> None:
+    case = post(SCHEMA, path, headers, picture)
+    response = case.call(base_url=server.url)
+    assert response.status_code == status
+    validate(case, response, server.url)
+
+
+def test_an_answer_that_has_not_changed_is_as_documented(server: Server) -> None:
+    first = post(SCHEMA, "/predict", {}, PICTURE).call(base_url=server.url)
+    again = post(SCHEMA, "/predict", {"If-None-Match": first.headers["etag"][0]}, PICTURE)
+    response = again.call(base_url=server.url)
+    assert response.status_code == 304
+    validate(again, response, server.url)
+
+
+@pytest.mark.parametrize(("path", "method"), OPERATIONS)
+def test_who_has_no_key_is_answered_as_documented(guarded: Server, path: str, method: str) -> None:
+    schema = schemathesis.openapi.from_url(f"{guarded.url}/openapi.json", config=CONFIG)
+    case = post(schema, path, {}, PICTURE) if method == "post" else schema[path][method].Case()
+    response = case.call(base_url=guarded.url)
+    assert response.status_code == (200 if path.startswith("/health/") else 401)
+    validate(case, response, guarded.url)
+
+
+def post(schema: Any, path: str, headers: dict[str, str], picture: bytes) -> Case:
+    case: Case = schema[path]["post"].Case(
+        headers=headers, body=picture, media_type="application/octet-stream"
+    )
+    return case
