@@ -10,7 +10,7 @@ from io import BytesIO
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, ImageCms, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.TiffImagePlugin import TILELENGTH, TILEWIDTH, TiffImageFile
 
@@ -29,6 +29,7 @@ from millisight.geometry import (
     stored_box,
 )
 from millisight.manifest import Preprocess
+from millisight.modes import to_rgb
 from millisight.resizing import resize
 
 DRAFT_FACTOR = 2
@@ -144,7 +145,7 @@ def _cut(
     box = stored_box(seen, upright, orientation)
     # A reduced decode rounds its size up; the picture itself covers exactly 1/scale of it.
     scale = draft_scale(width, image.size[0])
-    rgb, more_warnings = _to_rgb(image)
+    rgb, more_warnings = to_rgb(image)
     shown = clip((box[0] / scale, box[1] / scale, box[2] / scale, box[3] / scale), rgb.size)
     pixels = resize(rgb, shown, preprocess.crop, preprocess.interpolation)
     if orientation != 1:
@@ -160,70 +161,6 @@ def _orientation(image: Image.Image) -> int:
     except Exception:  # noqa: BLE001
         return 1
     return value if value in UPRIGHT else 1
-
-
-def _to_rgb(image: Image.Image) -> tuple[Image.Image, list[str]]:
-    """The picture as ``RGB`` or ``L`` and what that changed.
-
-    Grey stays ``L`` so that one channel is resized and not three equal ones.
-    """
-    if image.mode.startswith("I;16"):
-        return _high_bytes(image), ["16bit_scaled"]
-    if image.mode in ("I", "F"):
-        return _from_32bit_grey(image)
-    if image.has_transparency_data:
-        return _on_white(image)
-    if image.mode in ("RGB", "L"):
-        return image, []
-    if image.mode == "CMYK":
-        return _from_cmyk(image), ["cmyk_converted"]
-    return image.convert("RGB"), []
-
-
-def _on_white(image: Image.Image) -> tuple[Image.Image, list[str]]:
-    """Transparent parts shown on white, as a shop page would."""
-    layered = image.convert("RGBA")
-    if layered.getchannel("A").getextrema() == (255, 255):
-        return layered.convert("RGB"), []
-    white = Image.new("RGBA", layered.size, "white")
-    return Image.alpha_composite(white, layered).convert("RGB"), ["alpha_on_white"]
-
-
-def _from_cmyk(image: Image.Image) -> Image.Image:
-    """Through the embedded profile where there is a usable one, else by Pillow's formula."""
-    profile = image.info.get("icc_profile")
-    if profile:
-        try:
-            converted = ImageCms.profileToProfile(
-                image,
-                ImageCms.ImageCmsProfile(BytesIO(profile)),
-                ImageCms.createProfile("sRGB"),
-                outputMode="RGB",
-            )
-        except (ImageCms.PyCMSError, OSError):
-            converted = None
-        if converted is not None:
-            return converted
-    return image.convert("RGB")
-
-
-def _high_bytes(image: Image.Image) -> Image.Image:
-    """16-bit grey to 8 bits. Pillow's own ``convert`` clips instead, which turns it white."""
-    return Image.fromarray((np.asarray(image).astype(np.uint32) >> 8).astype(np.uint8))
-
-
-def _from_32bit_grey(image: Image.Image) -> tuple[Image.Image, list[str]]:
-    """Integers that fit in 16 bits are taken as 16-bit grey. Any other range is stated by no
-    format, so the picture's own least and greatest value become 0 and 255."""
-    values = np.asarray(image, dtype=np.float64)
-    finite = values[np.isfinite(values)]
-    least, greatest = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
-    values = np.nan_to_num(values, nan=least, posinf=greatest, neginf=least)
-    if image.mode == "I" and least >= 0 and 255 < greatest <= 65535:
-        return _high_bytes(image), ["16bit_scaled"]
-    spread = (greatest - least) or 1.0
-    stretched = np.rint((values - least) / spread * 255).astype(np.uint8)
-    return Image.fromarray(stretched), ["32bit_stretched"]
 
 
 def _check_structure(image: Image.Image, data: bytes, limits: Limits) -> None:

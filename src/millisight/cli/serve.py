@@ -18,6 +18,7 @@ from millisight.bundle import DEFAULT, STARTER, Bundle, find_bundle, read_bundle
 from millisight.cli import exit_codes
 from millisight.cli.options import setting_options
 from millisight.cpu import Cores, find_cores
+from millisight.memory import give_back_large_pieces
 from millisight.server import create_app
 from millisight.server.door import read_keys
 from millisight.server.listeners import listen
@@ -75,6 +76,7 @@ def serve(**flags: Any) -> None:
 
 def _set_up(log_level: str) -> None:
     """What every process of the server needs first."""
+    give_back_large_pieces()
     logging.basicConfig(
         level=log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
