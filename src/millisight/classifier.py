@@ -162,6 +162,11 @@ class Classifier:
         decode_it = partial(self.decode, picture)
         return self._explainer.submit(decode_it, top_k, classes, deadline=deadline)
 
+    @property
+    def explainer(self) -> Explainer:
+        """What ``explain`` is answered by; not compiled before somebody asks."""
+        return self._explainer
+
     @overload
     def classify_many(
         self, pictures: Iterable[Picture], top_k: int = 3, *, return_errors: Literal[False] = False

@@ -73,17 +73,13 @@ class Explainer:
         """Maps for ``classes`` by index or, without any, for the ``top_k`` best.
 
         Raises ``NotExplainable`` where the bundle has no maps, ``BadParameter``, and what
-        ``Dispatcher.submit`` raises. The first call takes some tenths of a second.
+        ``Dispatcher.submit`` raises. The first call takes some tenths of a second, unless
+        ``prepare`` was called before.
         """
-        if self._bundle.manifest.activation_map is None:
-            raise NotExplainable(
-                f"Model {self._bundle.manifest.name} has no class activation maps.",
-                hint="Networks have them that end in average pooling and one linear layer.",
-            )
         predictions.check_top_k(top_k)
         _check_classes(classes, self._bundle.manifest.class_count)
         work = Work(decode, partial(self._explanation, top_k, tuple(classes)))
-        return self._running().submit(work.decode, deadline=deadline, finish=work.finish)
+        return self.prepare().submit(work.decode, deadline=deadline, finish=work.finish)
 
     def close(self) -> None:
         """Answer what is queued, then stop."""
@@ -92,11 +88,22 @@ class Explainer:
         if self._dispatcher is not None:
             self._dispatcher.close()
 
-    def _running(self) -> Dispatcher:
+    @property
+    def prepared(self) -> bool:
+        """Whether ``submit`` returns at once."""
+        return self._dispatcher is not None and self._dispatcher.alive
+
+    def prepare(self) -> Dispatcher:
+        """What explains, compiled if it was not yet. Raises ``NotExplainable`` and ``NotReady``."""
+        if self._bundle.manifest.activation_map is None:
+            raise NotExplainable(
+                f"Model {self._bundle.manifest.name} has no class activation maps.",
+                hint="Networks have them that end in average pooling and one linear layer.",
+            )
         with self._lock:
             if self._closed:
                 raise NotReady("The engine is not running.", hint="Try again in a moment.")
-            if self._dispatcher is None:
+            if self._dispatcher is None or not self._dispatcher.alive:
                 engine = OpenVINOEngine(
                     self._bundle.graph,
                     precision=self._bundle.manifest.precision,

@@ -1,5 +1,7 @@
 """``POST /explain``: maps as numbers or as a picture."""
 
+import asyncio
+import threading
 from io import BytesIO
 
 import httpx
@@ -8,6 +10,7 @@ import pytest
 from PIL import Image
 
 import millisight
+from millisight.engine import Engine, Logits, Pixels
 from tests.server.conftest import Against
 from tests.server.test_predict import problem
 from tests.support import encode, texture
@@ -107,3 +110,62 @@ def test_before_the_model_is_ready_it_says_so(against: Against) -> None:
         problem(await client.post("/explain", content=JPEG), 503, "not_ready")
 
     against(check, wait=False)
+
+
+def test_too_many_are_refused_at_once_and_the_deadline_holds(against: Against) -> None:
+    async def check(client: httpx.AsyncClient) -> None:
+        assert (await client.post("/explain", content=JPEG)).status_code == 200
+        posts = [client.post("/explain", content=JPEG) for _ in range(30)]
+        answers = await asyncio.gather(*posts)
+        assert {answer.status_code for answer in answers} == {200, 429}
+        for answer in answers:
+            if answer.status_code == 429:
+                assert int(answer.headers["Retry-After"]) >= 1
+        slow = encode(texture(4000, 3000), "PNG", compress_level=1)[:9_900_000]
+        late = await client.post("/explain", content=slow, headers={"X-Deadline-Ms": "1"})
+        problem(late, 504, "deadline_exceeded")
+
+    against(check, max_queue=4)
+
+
+def test_no_map_is_made_for_who_has_gone(against: Against) -> None:
+    async def check(client: httpx.AsyncClient) -> None:
+        assert (await client.post("/explain", content=JPEG)).status_code == 200
+        service = client._transport.app.state.service  # type: ignore[attr-defined]
+        before = service.ready().explainer.prepare()._engine
+        counting = Counting(before)
+        service.ready().explainer.prepare()._engine = counting
+        posts = [asyncio.create_task(client.post("/explain", content=JPEG)) for _ in range(12)]
+        await asyncio.to_thread(counting.running.wait, 20)
+        for post in posts:
+            post.cancel()
+        await asyncio.gather(*posts, return_exceptions=True)
+        assert (await client.post("/explain", content=JPEG)).status_code == 200
+        assert counting.begun <= 4
+
+    against(check)
+
+
+class Counting:
+    """An engine that counts its runs."""
+
+    lanes = 1
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self.begun = 0
+        self.running = threading.Event()
+
+    def infer(self, batch: Pixels, *, alone: bool = False) -> Logits:
+        self.begun += 1
+        self.running.set()
+        return self.engine.infer(batch, alone=alone)
+
+
+@pytest.mark.parametrize("accept", ["IMAGE/PNG", "text/html, image/png"])
+def test_the_case_of_a_type_does_not_matter(against: Against, accept: str) -> None:
+    async def check(client: httpx.AsyncClient) -> None:
+        answer = await client.post("/explain", content=JPEG, headers={"Accept": accept})
+        assert answer.headers["content-type"] == "image/png"
+
+    against(check)

@@ -1,5 +1,6 @@
 """``POST /explain``: a picture in, which parts of it speak for a class out."""
 
+import asyncio
 from typing import Any
 
 import mimeparse
@@ -89,7 +90,9 @@ async def _respond(request: Request, service: Service, patience: Patience) -> Re
     parts, server_timing = timings_of(explanation.timings_ms)
     headers = {"Server-Timing": server_timing, "Vary": "Accept"}
     if kind == PNG:
-        drawn = overlay(explanation.pixels, explanation.maps[0].cells)
+        # Not in the event loop, which others wait for.
+        cells = explanation.maps[0].cells
+        drawn = await asyncio.to_thread(overlay, explanation.pixels, cells)
         return Response(drawn, media_type=PNG, headers=headers)
     return JSONResponse(_body(explanation, parts), headers=headers)
 
@@ -98,7 +101,8 @@ def _accepted(request: Request) -> str:
     """The kind of answer that the client likes best, JSON where it likes both the same."""
     try:
         # Of equals it takes the last.
-        kind: str = mimeparse.best_match([PNG, JSON], request.headers.get("accept") or "*/*")
+        accepted = ",".join(request.headers.getlist("accept")).lower() or "*/*"
+        kind: str = mimeparse.best_match([PNG, JSON], accepted)
     except mimeparse.MimeTypeParseException as error:
         raise BadParameter("The header Accept cannot be read.") from error
     if not kind:

@@ -36,6 +36,7 @@ class Service:
         self._load = load or partial(Classifier, settings=settings)
         self._classifier: Classifier | None = None
         self._exchanging = asyncio.Lock()
+        self._preparing = asyncio.Lock()
         self._stopping = False
         self.metrics = Metrics()
         self._take(bundle)
@@ -135,19 +136,17 @@ class Service:
         self, picture: bytes, top_k: int, classes: Sequence[int], *, deadline: float
     ) -> Explanation:
         """The class activation maps of ``picture``; see ``Classifier.explain``."""
-        classifier = self.ready()
-        submit = classifier.submit_explain
-        try:
-            # Not in the event loop: the first time, a graph is compiled.
-            explained = await asyncio.to_thread(
-                submit, picture, top_k, classes=classes, deadline=deadline
-            )
-        except NotReady:
-            if classifier is self._classifier:
-                raise
-            # The model was exchanged meanwhile.
-            return await self.explain(picture, top_k, classes, deadline=deadline)
-        return await asyncio.wrap_future(explained)
+        async with self._preparing:
+            while not (explainer := self.ready().explainer).prepared:
+                try:
+                    # Not in the event loop: a graph is compiled.
+                    await asyncio.to_thread(explainer.prepare)
+                except NotReady:
+                    if explainer is self.ready().explainer:
+                        raise
+                    # The model was exchanged meanwhile.
+        submitted = self.ready().submit_explain(picture, top_k, classes=classes, deadline=deadline)
+        return await asyncio.wrap_future(submitted)
 
 
 def newest_bundle(settings: Settings) -> Bundle:

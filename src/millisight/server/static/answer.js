@@ -18,41 +18,47 @@ export function make(tag, content = "", properties = {}) {
   return node;
 }
 
-/** The name of a class: in the page's language, the English one beside it. */
-export function className({ index, label }) {
-  const own = model?.translations[language]?.[index];
-  return own ? [`${own} `, make("small", label, { lang: "en" })] : [label];
+/** The name of a class in the page's language. */
+export const plainName = (one) => model?.translations[language]?.[one.index] ?? one.label;
+
+/** The same, with the English one beside it. */
+export function className(one) {
+  const own = plainName(one);
+  return own === one.label ? [own] : [`${own} `, make("small", one.label, { lang: "en" })];
 }
 
-const plainName = (one) => model?.translations[language]?.[one.index] ?? one.label;
+/** For who listens to the page. */
+export function say(words) {
+  element("status").textContent = words;
+}
+
+/** Bring into view what has just appeared. */
+export const reveal = (id) => element(id).scrollIntoView({ block: "nearest" });
 
 /** Show the picture at once; its answer follows. */
 export function showWaiting(file) {
-  current = { file, url: URL.createObjectURL(file) };
-  element("answer").classList.add("waiting");
+  current = { file, url: URL.createObjectURL(file), before: current };
   showPicture();
   return current;
 }
 
 /** Show `entry` if it is still the newest, and keep it in the strip. */
 export function showAnswer(entry, { answer, seen }) {
-  Object.assign(entry, { answer, seen });
+  Object.assign(entry, { answer, seen, before: null });
   keep(entry);
+  if (entry === current) renderCurrent();
   renderHistory();
-  if (entry !== current) return;
-  render();
-  const best = answer.predictions[0];
-  element("status").textContent = text("said", plainName(best), percent(best.confidence), milliseconds(seen));
 }
 
 /** Nothing came of `entry`: what was shown before comes back. */
 export function forget(entry) {
-  if (entry === current) {
-    current = kept[0] ?? null;
-    element("answer").hidden = !current;
-    if (current) render();
-  }
+  entry.gone = true;
   URL.revokeObjectURL(entry.url);
+  if (entry !== current) return;
+  while (current?.gone) current = current.before;
+  element("answer").hidden = !current;
+  render();
+  renderHistory();
 }
 
 /** Show an answer that was given before. */
@@ -60,14 +66,22 @@ export function showAgain(entry) {
   entry.url ??= URL.createObjectURL(entry.file);
   current = entry;
   if (!kept.includes(entry)) keep(entry);
-  render();
+  renderCurrent();
   renderHistory();
-  element("answer").scrollIntoView({ block: "nearest" });
+}
+
+function renderCurrent() {
+  render();
+  reveal("answer");
+  const best = current.answer.predictions[0];
+  say(text("said", plainName(best), percent(best.confidence), milliseconds(current.seen)));
 }
 
 function keep(entry) {
   kept.unshift(entry);
-  for (const old of kept.splice(KEPT)) {
+  if (kept.length <= KEPT) return;
+  const oldest = kept.findLastIndex((one) => one !== current);
+  for (const old of kept.splice(oldest, 1)) {
     URL.revokeObjectURL(old.url);
     old.url = undefined;
   }
@@ -79,8 +93,9 @@ export function render() {
   showPicture();
   if (!current.answer) return;
   const { answer, seen } = current;
-  element("answer").classList.remove("waiting");
-  element("predictions").replaceChildren(...answer.predictions.slice(0, Math.max(1, element("k").value)).map(predictionRow));
+  const entry = current;
+  element("predictions").replaceChildren(
+    ...answer.predictions.slice(0, Math.max(1, element("k").value)).map((one) => predictionRow(entry, one)));
   const server = answer.timings_ms;
   const times = { decode: server.decode, queue: server.queue, network: server.inference };
   times.rest = Math.max(0, seen - times.decode - times.queue - times.network);
@@ -95,78 +110,94 @@ export function render() {
     make("div", [make("dt", text(part), { className: part }), make("dd", milliseconds(times[part]))])));
   element("warnings").replaceChildren(...answer.warnings.map((code) => make("li", warningText(code))));
   element("answerer").textContent = answer.model;
-  renderWhy();
+  renderWhy(entry);
 }
 
 function showPicture() {
   const picture = element("picture");
+  const waiting = !current.answer;
   element("answer").hidden = false;
+  element("answer").classList.toggle("waiting", waiting);
+  element("words").inert = waiting;
   if (picture.getAttribute("src") !== current.url) picture.src = current.url;
   picture.alt = current.unshown ? text("unshown") : text("pictureOf", current.file.name);
   element("name").textContent = current.file.name;
-  if (!current.chosen) element("heat").hidden = element("seen").hidden = true;
+  if (waiting) hideMap();
 }
 
-function predictionRow(one) {
+function hideMap() {
+  element("strength-label").hidden = element("heat").hidden = element("seen").hidden = true;
+}
+
+/** Whether there are maps of this picture that would lie where they belong. */
+function explainable({ file, answer, unshown }) {
+  // Browsers do not turn WebP as its EXIF data say.
+  const turned = file.type === "image/webp" && answer.warnings.includes("exif_rotated");
+  return model?.manifest.activation_map && !unshown && !turned;
+}
+
+function predictionRow(entry, one) {
   const share = make("span");
   share.style.width = `${100 * one.confidence}%`;
   const parts = [
     make("span", className(one)), make("span", percent(one.confidence), { className: "number" }),
     make("span", share, { className: "bar" }),
   ];
-  const explainable = model?.manifest.activation_map && !current.unshown;
-  const row = make(explainable ? "button" : "div", parts, { className: "row" });
-  if (explainable) {
-    row.type = "button";
-    row.dataset.index = one.index;
-    row.addEventListener("click", () => choose(one));
-  }
+  if (!explainable(entry)) return make("li", make("div", parts, { className: "row" }));
+  const row = make("button", parts, { className: "row", type: "button" });
+  row.dataset.index = one.index;
+  row.addEventListener("click", () => {
+    entry.chosen = entry.chosen?.index === one.index ? null : one;
+    entry.whyNot = null;
+    renderWhy(entry);
+  });
   return make("li", row);
 }
 
-async function choose(one) {
-  const entry = current;
-  entry.chosen = entry.chosen?.index === one.index ? null : one;
-  try {
-    entry.maps ??= explain(entry.file);
-    await entry.maps;
-  } catch (error) {
-    entry.maps = entry.chosen = null;
-    if (entry === current) element("why-hint").textContent = error.describe();
-    return;
-  }
-  if (entry === current) renderWhy();
-}
-
-async function renderWhy() {
-  const entry = current;
-  const { chosen, maps } = entry;
-  element("why").hidden = !model?.manifest.activation_map || Boolean(entry.unshown);
-  element("why-hint").textContent = chosen ? text("why", plainName(chosen)) : text("whyHint");
+async function renderWhy(entry) {
+  const { chosen } = entry;
+  const hint = (words) => (element("why-hint").textContent = words);
+  element("why").hidden = !explainable(entry);
   for (const row of document.querySelectorAll("#predictions button")) {
     row.ariaPressed = String(row.dataset.index === String(chosen?.index));
   }
-  element("strength-label").hidden = element("heat").hidden = element("seen").hidden = !chosen;
+  hideMap();
+  hint(entry.whyNot?.() ?? text(chosen ? "looking" : "whyHint"));
   if (!chosen) return;
-  const { box, maps: all } = await maps;
+  let maps;
+  try {
+    entry.maps ??= explain(entry.file, entry.answer, (busy) => entry === current && hint(busy()));
+    maps = await entry.maps;
+  } catch (error) {
+    Object.assign(entry, { maps: null, chosen: null, whyNot: error.describe });
+    if (entry !== current) return;
+    say(error.describe());
+    renderWhy(entry);
+    return;
+  }
   if (entry !== current || entry.chosen !== chosen) return;
-  const [left, top, right, bottom] = box;
-  drawHeat(element("heat"), element("picture"), box, all.find((one) => one.index === chosen.index).map);
+  hint(text("why", plainName(chosen)));
+  const [left, top, right, bottom] = maps.box;
+  drawHeat(element("heat"), element("picture"), maps.box, maps.maps.find((one) => one.index === chosen.index).map);
   Object.assign(element("seen").style, {
     left: `${100 * left}%`, top: `${100 * top}%`,
     width: `${100 * (right - left)}%`, height: `${100 * (bottom - top)}%`,
   });
+  element("strength-label").hidden = element("heat").hidden = element("seen").hidden = false;
 }
 
 function renderHistory() {
-  element("history").hidden = kept.length < 2;
-  element("history").replaceChildren(...kept.map((entry) => {
+  const strip = element("history");
+  const focused = strip.contains(document.activeElement);
+  strip.hidden = kept.length < 2;
+  strip.replaceChildren(...kept.map((entry) => {
     const name = `${plainName(entry.answer.predictions[0])}, ${entry.file.name}`;
     const button = make("button", make("img", "", { src: entry.url, alt: name, decoding: "async" }), { type: "button", title: name });
     if (entry === current) button.ariaCurrent = "true";
     button.addEventListener("click", () => showAgain(entry));
     return make("li", button);
   }));
+  if (focused) strip.querySelector("[aria-current]")?.focus();
 }
 
 /** Connect the controls of the answer. */
@@ -177,13 +208,12 @@ export function startAnswer() {
     if (target.getAttribute("src") !== current?.url) return;
     current.unshown = true;
     element("frame").style.width = "";
-    showPicture();
     render();
   });
   element("picture").addEventListener("load", ({ target }) => {
     // As wide as there is room, but never higher than is comfortable.
     element("frame").style.width = `min(100%, ${(24 * target.naturalWidth) / target.naturalHeight}rem)`;
-    if (current?.answer) renderWhy();
+    if (current?.answer) renderWhy(current);
   });
   setStrength();
 }

@@ -1,10 +1,11 @@
 // Many pictures: a table that fills as answers come.
 
-import { className, make, showAgain } from "./answer.js";
+import { className, make, plainName, say, showAgain } from "./answer.js";
 import { Failure, predict } from "./server.js";
 import { language, milliseconds, percent, text } from "./texts.js";
 
 const IN_FLIGHT = 4;
+const DRAW_MS = 150;
 const COLUMNS = ["file", "label", "confidence", "ms"];
 const element = (id) => document.getElementById(id);
 
@@ -27,8 +28,15 @@ export async function classifyMany(files) {
   await Promise.all(Array.from({ length: IN_FLIGHT }, async () => {
     for (const job of waiting) await classify(job, own.signal);
   }));
-  if (own === stopping) stopping = null;
+  if (own !== stopping) return;
+  stopping = null;
   draw();
+  say(progress());
+}
+
+function progress() {
+  const done = jobs.filter((job) => job.answer || job.error).length;
+  return text("count", done, jobs.length, jobs.filter((job) => job.error && !job.stopped).length);
 }
 
 async function classify(job, signal) {
@@ -65,24 +73,23 @@ function fill(job) {
   }
 }
 
-/** Progress and order, at most once a frame. */
+/** Progress and order, a few times a second at most. */
 function draw() {
   if (!drawn) return;
   drawn = false;
-  requestAnimationFrame(() => {
+  setTimeout(() => {
     drawn = true;
-    const done = jobs.filter((job) => job.answer || job.error);
-    element("progress").value = done.length;
-    element("count").textContent = text("count", done.length, jobs.length, jobs.filter((job) => job.error && !job.stopped).length);
+    element("progress").value = jobs.filter((job) => job.answer || job.error).length;
+    element("count").textContent = progress();
     element("stop").disabled = !stopping;
-    element("csv").disabled = !done.length;
+    element("csv").disabled = !element("progress").value;
     if (sorted.column) sort();
-  });
+  }, DRAW_MS);
 }
 
 const KEYS = {
   file: (job) => job.file.name,
-  label: (job) => job.answer?.predictions[0].label,
+  label: (job) => job.answer && plainName(job.answer.predictions[0]),
   confidence: (job) => job.answer?.predictions[0].confidence,
   ms: (job) => job.seen,
 };
@@ -94,10 +101,12 @@ function sort() {
     const [a, b] = [key(one), key(other)];
     // What has no answer stands last, whatever the direction.
     if (a === undefined || b === undefined) return (a === undefined) - (b === undefined) || one.number - other.number;
-    const difference = typeof a === "string" ? a.localeCompare(b, undefined, { numeric: true }) : a - b;
+    const difference = typeof a === "string" ? a.localeCompare(b, language, { numeric: true }) : a - b;
     return sign * difference || one.number - other.number;
   });
+  const focused = document.activeElement;
   element("rows").append(...order.map((job) => job.row));
+  if (element("rows").contains(focused)) focused.focus({ preventScroll: true });
 }
 
 function sortBy(column) {
@@ -126,9 +135,11 @@ function csv() {
   const lines = jobs.map(({ file, answer, seen, error }) => [
     file.name,
     ...ranks.flatMap((rank) => [answer?.predictions[rank]?.label, answer?.predictions[rank]?.confidence]),
-    seen?.toFixed(3), answer?.cached, error?.(),
+    seen && Math.round(1000 * seen) / 1000, answer?.cached, error?.(),
   ]);
-  const quoted = (value) => `"${String(value ?? "").replaceAll('"', '""')}"`;
+  // Spreadsheets would take what begins like a formula for one.
+  const plain = (value) => (typeof value === "string" ? value.replace(/^[=+\-@\t\r]/, "'$&") : String(value ?? ""));
+  const quoted = (value) => `"${plain(value).replaceAll('"', '""')}"`;
   return "\ufeff" + [head, ...lines].map((line) => line.map(quoted).join(",") + "\r\n").join("");
 }
 
@@ -139,7 +150,11 @@ function download() {
 }
 
 export function startBatch() {
-  element("stop").addEventListener("click", () => stopping?.abort());
+  element("stop").addEventListener("click", () => {
+    stopping?.abort();
+    // The button cannot keep the focus once it is of no use.
+    element("scroller").focus({ preventScroll: true });
+  });
   element("csv").addEventListener("click", download);
 }
 

@@ -1,17 +1,16 @@
 // The page: how pictures come in, and who is told.
 
-import { forget, make, showAnswer, showWaiting, startAnswer, translateAnswer } from "./answer.js";
+import { forget, make, reveal, showAnswer, showWaiting, startAnswer, translateAnswer } from "./answer.js";
 import { classifyMany, startBatch, translateBatch } from "./batch.js";
 import { renderCode, renderModel, startPanels } from "./panels.js";
-import { fetchModel, model, predict, useKey } from "./server.js";
+import { Failure, fetchModel, model, predict, useKey } from "./server.js";
 import { language, remember, switchLanguage, text, translate } from "./texts.js";
 
 const EXAMPLES = ["cat", "coffee", "camera", "coat"];
 const THEMES = ["auto", "light", "dark"];
 const element = (id) => document.getElementById(id);
 
-let problem = null; // What is wrong now, and what would be tried again.
-let newest = 0;
+let problem = null; // What is wrong now, whose it is, and what would be tried again.
 
 function renderProblem() {
   element("error").hidden = !problem;
@@ -20,63 +19,99 @@ function renderProblem() {
   element("key-label").hidden = problem?.code !== "unauthorized";
 }
 
-function setProblem(describe, retry, code) {
-  problem = describe && { describe, retry, code };
+function setProblem(next) {
+  problem = next;
   renderProblem();
+  if (problem) reveal("error");
+}
+
+function solved(owner) {
+  if (problem?.owner === owner) setProblem(null);
+}
+
+/** Know the model before anything is asked of it; it may not have been there at first. */
+async function needModel() {
+  if (model) return;
+  await fetchModel();
+  translateAll();
 }
 
 async function classify(file) {
-  const number = (newest += 1);
   const entry = showWaiting(file);
   setProblem(null);
   try {
-    const found = await predict(file, { onBusy: (describe) => number === newest && setProblem(describe) });
-    if (number === newest) setProblem(null);
+    await needModel();
+    const found = await predict(file, { onBusy: (describe) => setProblem({ describe, owner: entry }) });
+    solved(entry);
     showAnswer(entry, found);
   } catch (error) {
     forget(entry);
-    setProblem(() => `${file.name}: ${error.describe()}`, () => classify(file), error.code);
+    if (!(error instanceof Failure)) throw error;
+    setProblem({ describe: () => `${file.name}: ${error.describe()}`, retry: () => classify(file), code: error.code });
   }
 }
 
-function take(files) {
-  if (files.length === 1) classify(files[0]);
-  if (files.length > 1) classifyMany(files);
+async function take(files) {
+  if (files.length === 1) return classify(files[0]);
+  if (!files.length) return;
+  setProblem(null);
+  try {
+    await needModel();
+  } catch (error) {
+    setProblem({ ...error, retry: () => take(files) });
+    return;
+  }
+  classifyMany(files);
+  reveal("batch");
 }
 
-/** The files that were dropped, with those of folders. */
+/** The files that were dropped, with those of folders, by their paths. */
 async function dropped(transfer) {
   const entries = [...transfer.items].map((item) => item.webkitGetAsEntry?.()).filter(Boolean);
-  const files = [...transfer.files];
-  return entries.some((entry) => entry.isDirectory) ? (await Promise.all(entries.map(filesOf))).flat() : files;
+  if (!entries.some((entry) => entry.isDirectory)) return [...transfer.files];
+  const files = (await Promise.all(entries.map(filesOf))).flat();
+  // What file managers leave behind is no picture anybody meant.
+  return files.filter(({ name }) => !/(^|\/)(\.[^/]*|Thumbs\.db|desktop\.ini)$/i.test(name));
 }
 
 async function filesOf(entry) {
-  if (entry.isFile) return [await new Promise((resolve, reject) => entry.file(resolve, reject))];
+  const ask = (object, method) => new Promise((resolve, reject) => object[method](resolve, reject));
+  if (entry.isFile) {
+    const file = await ask(entry, "file");
+    return [new File([file], entry.fullPath.slice(1), { type: file.type })];
+  }
   const reader = entry.createReader();
   const inside = [];
   // It gives a hundred at a time.
-  for (let some; !some || some.length; inside.push(...some)) {
-    some = await new Promise((resolve, reject) => reader.readEntries(resolve, reject));
-  }
+  for (let some; !some || some.length; inside.push(...some)) some = await ask(reader, "readEntries");
   return (await Promise.all(inside.map(filesOf))).flat();
 }
 
-function renderExamples() {
-  element("examples").replaceChildren(...EXAMPLES.map((name) => {
-    const address = `/static/examples/${name}.avif`;
-    const picture = make("img", "", { src: address, alt: text("example", text(name)) });
-    const button = make("button", picture, { type: "button" });
-    button.addEventListener("click", async () => {
-      try {
-        classify(new File([await (await fetch(address)).blob()], `${name}.avif`));
-      } catch {
-        setProblem(() => text("gone"), () => button.click());
-      }
-    });
-    return button;
-  }));
+async function drop(transfer) {
+  const hasFiles = transfer.types.includes("Files");
+  try {
+    const files = await dropped(transfer);
+    if (hasFiles && !files.length) setProblem({ describe: () => text("noPictures") });
+    take(files);
+  } catch {
+    setProblem({ describe: () => text("unreadable") });
+  }
 }
+
+const examples = EXAMPLES.map((name) => {
+  const picture = make("img", "", { src: `/static/examples/${name}.avif` });
+  const button = make("button", picture, { type: "button" });
+  button.addEventListener("click", async () => {
+    try {
+      const blob = await (await fetch(picture.src)).blob();
+      classify(new File([blob], `${name}.avif`, { type: blob.type }));
+    } catch {
+      setProblem({ describe: () => text("gone"), retry: () => button.click() });
+    }
+  });
+  element("examples").append(button);
+  return [name, picture];
+});
 
 function translateAll() {
   translate();
@@ -84,7 +119,7 @@ function translateAll() {
   element("language").lang = language === "zh" ? "en" : "zh";
   element("theme").textContent = text("themes")[document.documentElement.dataset.theme];
   element("limit").textContent = text("limit", model?.max_upload_mb ?? 10);
-  renderExamples();
+  for (const [name, picture] of examples) picture.alt = text("example", text(name));
   renderProblem();
   translateAnswer();
   translateBatch();
@@ -94,12 +129,11 @@ function translateAll() {
 
 async function begin() {
   try {
-    await fetchModel();
-    setProblem(null);
+    await needModel();
+    solved(begin);
   } catch (error) {
-    setProblem(error.describe, begin, error.code);
+    setProblem({ ...error, owner: begin, retry: begin });
   }
-  translateAll();
 }
 
 element("language").addEventListener("click", () => {
@@ -114,8 +148,10 @@ element("theme").addEventListener("click", () => {
 });
 element("retry").addEventListener("submit", (event) => {
   event.preventDefault();
-  useKey(element("key").value);
+  if (!element("key-label").hidden) useKey(element("key").value);
   problem?.retry();
+  // The button may be gone in a moment, and the focus with it.
+  element("choose").focus({ preventScroll: true });
 });
 element("shoot").hidden = !navigator.maxTouchPoints;
 for (const [button, input] of [["choose", "file"], ["shoot", "camera"]]) {
@@ -132,13 +168,13 @@ document.addEventListener("dragover", (event) => {
 document.addEventListener("dragleave", (event) => {
   if (!event.relatedTarget) document.body.classList.remove("over");
 });
-document.addEventListener("drop", async (event) => {
+document.addEventListener("drop", (event) => {
   event.preventDefault();
   document.body.classList.remove("over");
-  take(await dropped(event.dataTransfer));
+  drop(event.dataTransfer);
 });
 document.addEventListener("paste", (event) => {
-  take([...event.clipboardData.files]);
+  take([...(event.clipboardData?.files ?? [])]);
 });
 
 startAnswer();

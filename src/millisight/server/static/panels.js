@@ -1,7 +1,7 @@
 // What answers here, and how to ask it from code.
 
 import { className, make } from "./answer.js";
-import { model } from "./server.js";
+import { key, model } from "./server.js";
 import { text } from "./texts.js";
 
 const element = (id) => document.getElementById(id);
@@ -32,6 +32,7 @@ export function renderModel() {
 }
 
 function renderClasses() {
+  if (!model) return;
   const wanted = element("search").value.trim().toLowerCase();
   const found = model.labels
     .map((label, index) => ({ label, index }))
@@ -42,19 +43,22 @@ function renderClasses() {
 }
 
 const SAMPLES = {
-  curl: (url) => `curl -F file=@photo.jpg "${url}/predict?top_k=3"`,
+  curl: (url) => `curl -F file=@photo.jpg${key && ' -H "Authorization: Bearer $KEY"'} "${url}/predict?top_k=3"`,
   Python: (url) => `import json
+import os
 from pathlib import Path
-from urllib.request import urlopen
+from urllib.request import Request, urlopen
 
 picture = Path("photo.jpg").read_bytes()
-with urlopen("${url}/predict?top_k=3", data=picture) as response:
+request = Request("${url}/predict?top_k=3", data=picture)
+${key && 'request.add_header("Authorization", "Bearer " + os.environ["KEY"])\n'}with urlopen(request) as response:
     for best in json.load(response)["predictions"]:
         print(best["label"], best["confidence"])`,
   JavaScript: (url) => `import { readFile } from "node:fs/promises";
 
 const body = await readFile("photo.jpg");
-const response = await fetch("${url}/predict?top_k=3", { method: "POST", body });
+const headers = ${key ? "{ Authorization: `Bearer ${process.env.KEY}` }" : "{}"};
+const response = await fetch("${url}/predict?top_k=3", { method: "POST", headers, body });
 for (const { label, confidence } of (await response.json()).predictions) {
   console.log(label, confidence);
 }`,
@@ -64,18 +68,22 @@ export function renderCode() {
   element("code").replaceChildren(element("code").firstElementChild, ...Object.entries(SAMPLES).flatMap(([name, sample]) => {
     const code = make("pre", make("code", sample(location.origin)), { tabIndex: 0 });
     const copy = make("button", text("copy"), { type: "button", ariaLabel: `${text("copy")}: ${name}` });
+    const label = (word) => Object.assign(copy, { textContent: word, ariaLabel: `${word}: ${name}` });
     copy.addEventListener("click", async () => {
       await copyFrom(code);
-      copy.textContent = text("copied");
-      setTimeout(() => (copy.textContent = text("copy")), 2000);
+      label(text("copied"));
+      setTimeout(() => label(text("copy")), 2000);
     });
     return [make("div", [make("h2", name), copy], { className: "line" }), code];
   }));
 }
 
 async function copyFrom(node) {
-  if (navigator.clipboard) return navigator.clipboard.writeText(node.textContent);
-  // Over plain HTTP from another machine browsers have no clipboard for pages; this is what is left.
+  try {
+    return await navigator.clipboard.writeText(node.textContent);
+  } catch {
+    // Over plain HTTP from another machine there is no such thing, or the user forbids it.
+  }
   getSelection().selectAllChildren(node);
   document.execCommand("copy");
 }

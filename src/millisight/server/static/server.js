@@ -7,44 +7,41 @@ const ATTEMPTS = 5;
 /** What the page knows of the model: the body of GET /model. */
 export let model = null;
 
+/** The API key of this visit, where the server wants one. */
+export let key = "";
+
+export function useKey(given) {
+  // Anything else cannot stand in a header, and no key has it.
+  key = given.replace(/[^\x21-\x7e]/g, "");
+}
+
 export async function fetchModel() {
   model = await ask("/model", {});
 }
 
-/** An error for the user: `message()` says it in the language of the moment. */
+/** An error for the user: `describe()` says it in the language of the moment. */
 export class Failure extends Error {
-  constructor(message) {
-    super(message());
-    this.describe = message;
+  constructor(describe, properties = {}) {
+    super(describe());
+    Object.assign(this, { describe }, properties);
   }
 }
 
 /** The answer to one picture, and how long it took as seen from here. */
-export async function predict(file, { signal, onBusy } = {}) {
-  checkSize(file);
-  const started = performance.now();
-  const answer = await patiently(() => ask(`/predict?top_k=${topK()}`, { method: "POST", body: file, signal }), signal, onBusy);
-  return { answer, seen: performance.now() - started };
-}
-
-/** The class activation maps of the classes that `predict` gives. */
-export async function explain(file) {
-  return patiently(() => ask(`/explain?top_k=${topK()}`, { method: "POST", body: file }));
-}
-
-/** As many classes as the page may show. */
-export const topK = () => Math.min(20, model?.labels.length ?? 20);
-
-function checkSize(file) {
+export function predict(file, { signal, onBusy } = {}) {
   const mb = model?.max_upload_mb ?? 10;
   if (file.size > mb * 1e6) throw new Failure(() => text("tooLarge", mb));
+  return patiently(async () => {
+    const started = performance.now();
+    const answer = await ask(`/predict?top_k=${Math.min(20, model?.labels.length ?? 20)}`, { method: "POST", body: file, signal });
+    return { answer, seen: performance.now() - started };
+  }, signal, onBusy);
 }
 
-/** The API key of this visit, where the server wants one. */
-let key = "";
-
-export function useKey(given) {
-  key = given;
+/** The class activation maps of the classes in `answer`. */
+export function explain(file, { predictions }, onBusy) {
+  const wanted = predictions.map((one) => `class=${one.index}`).join("&");
+  return patiently(() => ask(`/explain?${wanted}`, { method: "POST", body: file }), undefined, onBusy);
 }
 
 async function ask(path, options) {
@@ -56,13 +53,13 @@ async function ask(path, options) {
     body = await response.json();
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    throw new Failure(() => text("gone"));
+    const readable = await options.body?.slice(0, 1).arrayBuffer().catch(() => null);
+    throw new Failure(() => text(readable === null ? "unreadable" : "gone"));
   }
   if (response.ok) return body;
-  const failure = new Failure(() => text(body.code) ?? `${body.error} ${body.hint}`);
-  failure.code = body.code;
-  failure.retryAfter = response.headers.get("Retry-After");
-  throw failure;
+  throw new Failure(() => text(body.code) ?? text("other", `${body.error} ${body.hint}`.trim()), {
+    code: body.code, retryAfter: response.headers.get("Retry-After"),
+  });
 }
 
 /** `attempt`, again when the server says that it is busy, after the time it asks for. */
@@ -72,11 +69,9 @@ async function patiently(attempt, signal, onBusy) {
       return await attempt();
     } catch (error) {
       if (!error.retryAfter || number === ATTEMPTS) throw error;
-      for (let left = Math.ceil(error.retryAfter); left > 0; left -= 1) {
-        onBusy?.(() => text("busy", left));
-        await new Promise((resolve) => setTimeout(resolve, 1000));
-        signal?.throwIfAborted();
-      }
+      onBusy?.(() => text("busy", error.retryAfter));
+      await new Promise((resolve) => setTimeout(resolve, 1000 * error.retryAfter));
+      signal?.throwIfAborted();
     }
   }
 }

@@ -46,15 +46,23 @@ const ENGLISH = {
   themes: { auto: "Theme: auto", light: "Theme: light", dark: "Theme: dark" },
   pictureOf: (name) => `The picture ${name}`,
   said: (label, percent, ms) => `${label}, ${percent}, in ${ms} milliseconds`,
+  looking: "Looking …",
   unshown: "Your browser cannot show this format.",
   again: "Try again",
   key: "API key",
   unauthorized: "This server answers only those who have a key.",
+  unreadable: "The file cannot be read. Is it still there?",
+  noPictures: "There are no files in what was dropped.",
+  other: (words) => words,
   gone: "The server does not answer. Is it still running?",
   tooLarge: (mb) => `The picture is larger than ${mb} MB. Send a smaller one.`,
   busy: (seconds) => `The server is busy. Trying again in ${seconds} s …`,
   unsupported_format: "This is not a picture in a supported format.",
   bad_image: "The picture is damaged and cannot be read.",
+  upload_too_large: "The picture has too many bytes. Send a smaller one.",
+  bad_request: "The picture is empty.",
+  internal: "Something went wrong inside the server. Its log says what.",
+  not_explainable: "This model cannot say why.",
   image_too_large: "The picture has too many pixels. Scale it down.",
   overloaded: "The server is busy. Try again in a moment.",
   not_ready: "The model is not ready. Try again in a moment.",
@@ -115,15 +123,23 @@ const CHINESE = {
   themes: { auto: "主题：自动", light: "主题：浅色", dark: "主题：深色" },
   pictureOf: (name) => `图片 ${name}`,
   said: (label, percent, ms) => `${label}，${percent}，用时 ${ms} 毫秒`,
+  looking: "正在查看…",
   unshown: "浏览器无法显示这种格式。",
   again: "重试",
   key: "API 密钥",
   unauthorized: "此服务器需要密钥才能使用。",
+  unreadable: "无法读取文件，它还在吗？",
+  noPictures: "拖放的内容中没有文件。",
+  other: (words) => `服务器返回错误：${words}`,
   gone: "服务器没有响应，它还在运行吗？",
   tooLarge: (mb) => `图片超过 ${mb} MB，请换一张小一些的。`,
   busy: (seconds) => `服务器繁忙，${seconds} 秒后重试…`,
   unsupported_format: "这不是受支持格式的图片。",
   bad_image: "图片已损坏，无法读取。",
+  upload_too_large: "图片文件过大，请换一张小一些的。",
+  bad_request: "图片是空的。",
+  internal: "服务器内部出错，详情见其日志。",
+  not_explainable: "此模型无法说明原因。",
   image_too_large: "图片像素过多，请先缩小。",
   overloaded: "服务器繁忙，请稍后再试。",
   not_ready: "模型尚未就绪，请稍后再试。",
@@ -140,25 +156,24 @@ const CHINESE = {
 
 const LANGUAGES = { en: ENGLISH, zh: CHINESE };
 
-/** What the user chose earlier; the browser may forbid to remember. */
-export function remembered(key) {
-  try {
-    return localStorage.getItem(key);
-  } catch {
-    return null;
-  }
-}
-
 export function remember(key, value) {
   try {
-    localStorage.setItem(key, value);
+    localStorage.setItem(`millisight.${key}`, value);
   } catch {
-    // Then the choice lasts as long as the page.
+    // The browser forbids it: then the choice lasts as long as the page.
   }
 }
 
-export let language =
-  remembered("language") ?? (navigator.language.toLowerCase().startsWith("zh") ? "zh" : "en");
+function firstLanguage() {
+  let chosen;
+  try {
+    chosen = localStorage.getItem("millisight.language");
+  } catch {}
+  if (Object.keys(LANGUAGES).includes(chosen)) return chosen;
+  return navigator.language.toLowerCase().startsWith("zh") ? "zh" : "en";
+}
+
+export let language = firstLanguage();
 
 export function switchLanguage() {
   language = language === "zh" ? "en" : "zh";

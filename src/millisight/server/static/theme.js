@@ -1,6 +1,6 @@
 // Before anything is painted: the theme chosen earlier, if one was and may be read.
+let theme;
 try {
-  document.documentElement.dataset.theme = localStorage.getItem("theme") ?? "auto";
-} catch {
-  document.documentElement.dataset.theme = "auto";
-}
+  theme = localStorage.getItem("millisight.theme");
+} catch {}
+document.documentElement.dataset.theme = ["light", "dark"].includes(theme) ? theme : "auto";
