@@ -10,7 +10,7 @@ _M_MMAP_THRESHOLD = -3
 _LARGE = 4 << 20
 """More than an ordinary photograph takes at a time, so that those are not slowed down."""
 
-_KEPT = 64 << 20
+_KEPT = 1 << 20
 
 
 def give_back_large_pieces() -> None:
@@ -23,5 +23,5 @@ def give_back_large_pieces() -> None:
     with contextlib.suppress(OSError, AttributeError):
         mallopt = ctypes.CDLL(None).mallopt
         mallopt(_M_MMAP_THRESHOLD, _LARGE)
-        # The first also fixes this one, at 128 kB, which would give back every photograph's.
+        # The first also fixes this one, at 128 kB, which would give back more often than it pays.
         mallopt(_M_TRIM_THRESHOLD, _KEPT)

@@ -47,8 +47,9 @@ def check(data: bytes) -> None:
     if isinstance(got, bytes):
         assert 0 < len(got) <= MAX_BYTES
         assert got in body
-    # What is too long may end in several ways, depending on what is seen first.
-    if len(body) <= MAX_BYTES:
+    # What is too long may end in several ways, depending on what is seen first; and what comes
+    # before the first boundary is skipped by python-multipart only if it is one piece with it.
+    if len(body) <= MAX_BYTES and not body.startswith((b"\r", b"\n")):
         assert got == outcome(data, whole=True)
 
 

@@ -27,7 +27,7 @@ _INSTRUMENTED = ["millisight", "PIL", "starlette", "python_multipart"]
 _LIMITS = ["-timeout=10", "-rss_limit_mb=2048", "-max_len=8192"]
 """An input that takes ten seconds or two gigabytes is a find too."""
 
-_NOISE = re.compile(r'INFO: Instrumenting|#\d+\s+(NEW|REDUCE) |"|###')
+_NOISE = re.compile(r'INFO: Instrumenting|_?TIFF|tempfile|#\d+\s+(NEW|REDUCE) |"|###')
 _STATE = re.compile(r"#(\d+)\s+(\w+)\s+cov: (\d+) ft: \d+ corp: (\d+)/")
 
 
@@ -59,14 +59,16 @@ def _watch(target: str, corpus: str, *limits: str) -> int:
     started = time.monotonic()
     command = [sys.executable, "-m", "tests.fuzz.runner", target, prefix, *_LIMITS, *limits, corpus]
     states = []
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, errors="replace") as fuzzing:
-        # Ctrl-C stops both processes, and what was done until then counts.
-        with contextlib.suppress(KeyboardInterrupt):
-            for line in fuzzing.stderr or ():
-                if state := _STATE.match(line):
-                    states.append(state)
-                if not _NOISE.match(line):
-                    sys.stderr.write(line)
+    # Ctrl-C stops both processes, and what was done until then counts.
+    with (
+        subprocess.Popen(command, stderr=subprocess.PIPE, text=True, errors="replace") as fuzzing,
+        contextlib.suppress(KeyboardInterrupt),
+    ):
+        for line in fuzzing.stderr or ():
+            if state := _STATE.match(line):
+                states.append(state)
+            if not _NOISE.match(line):
+                sys.stderr.write(line)
     found = [path.name for path in sorted(set(FOUND.iterdir()) - before)]
     seconds = time.monotonic() - started
     print(
