@@ -1,5 +1,6 @@
 """What happens to every kind of file that may arrive; see also the parity and property tests."""
 
+import struct
 import subprocess
 import sys
 import warnings
@@ -509,3 +510,11 @@ def test_a_truncated_file_opened_by_the_user_is_a_bad_image() -> None:
 def test_a_mode_that_pillow_cannot_convert_is_a_bad_image() -> None:
     with pytest.raises(BadImage):
         from_pillow(Image.new("La", (9, 9)), PREPROCESS, LIMITS)
+
+
+def test_a_signalling_nan_is_no_number_like_any_other() -> None:
+    signalling = struct.pack("<I", 0x7F800001)
+    data = hazards.tiff(1, 1, signalling, bits=32, sample_format=3)
+    decoded = decode(data, PREPROCESS, LIMITS)
+    assert decoded.warnings == ("32bit_stretched",)
+    assert (decoded.pixels == 0).all()

@@ -117,4 +117,6 @@ def _finite_range(image: Image.Image) -> tuple[float, float]:
 
 
 def _values(image: Image.Image) -> NDArray[np.float64]:
-    return np.asarray(image, dtype=np.float64)
+    # A signalling NaN is no number like any other; numpy would warn of it.
+    with np.errstate(invalid="ignore"):
+        return np.asarray(image, dtype=np.float64)
