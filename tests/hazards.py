@@ -12,9 +12,14 @@ def png(width: int, height: int) -> bytes:
     """The header of a 1-bit PNG, and next to no pixels."""
     header = struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0)
     pixels = zlib.compress(bytes(100))
+    return png_of((b"IHDR", header), (b"IDAT", pixels), (b"IEND", b""))
+
+
+def png_of(*chunks: tuple[bytes, bytes]) -> bytes:
+    """A PNG of these chunks, each a kind and its data."""
     return b"\x89PNG\r\n\x1a\n" + b"".join(
         struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-        for kind, data in ((b"IHDR", header), (b"IDAT", pixels), (b"IEND", b""))
+        for kind, data in chunks
     )
 
 

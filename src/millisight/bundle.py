@@ -178,6 +178,14 @@ def find_bundle(model: str, home: Path) -> Path:
     )
 
 
+def open_bundle(model: str, home: Path) -> Bundle:
+    """The bundle that ``find_bundle`` finds, every byte verified, as it is now.
+
+    Raises ``ModelNotFound`` or ``BundleError``.
+    """
+    return read_bundle(find_bundle(model, home))
+
+
 def check_name(name: str) -> str:
     """``name`` if it may name a bundle, else ``BundleError``."""
     if not _NAME.fullmatch(name) or name in (AUTO, STARTER):

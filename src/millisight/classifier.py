@@ -18,7 +18,7 @@ from PIL import Image
 
 from millisight import predictions
 from millisight.budget import PixelBudget
-from millisight.bundle import Bundle, find_bundle, read_bundle
+from millisight.bundle import Bundle, open_bundle
 from millisight.dispatcher import Dispatcher
 from millisight.engine import Engine, Logits, OpenVINOEngine
 from millisight.errors import BadImage, MillisightError
@@ -99,7 +99,8 @@ class Classifier:
         # the queue.
         self._ahead = min(4 * engine.lanes * settings.max_batch, settings.max_queue)
         self._dispatcher.start()
-        self._explainer = Explainer(bundle, settings)
+        self.explainer = Explainer(bundle, settings)
+        """What ``explain`` is answered by; not compiled before somebody asks."""
 
     def classify(self, picture: Picture, top_k: int = 3) -> Result:
         """The ``top_k`` best classes of one picture.
@@ -160,12 +161,7 @@ class Classifier:
     ) -> "Future[Explanation]":
         """``explain`` in the background, but for the compiling; see ``submit``."""
         decode_it = partial(self.decode, picture)
-        return self._explainer.submit(decode_it, top_k, classes, deadline=deadline)
-
-    @property
-    def explainer(self) -> Explainer:
-        """What ``explain`` is answered by; not compiled before somebody asks."""
-        return self._explainer
+        return self.explainer.submit(decode_it, top_k, classes, deadline=deadline)
 
     @overload
     def classify_many(
@@ -225,7 +221,7 @@ class Classifier:
 
     def close(self) -> None:
         """Answer what is queued, then stop."""
-        self._explainer.close()
+        self.explainer.close()
         self._dispatcher.close()
 
     def __enter__(self) -> Self:
@@ -249,4 +245,4 @@ def load(model: str | os.PathLike[str] = "auto", **settings: object) -> Classifi
     Raises ``ModelNotFound``, ``BundleError`` or ``SettingsError``.
     """
     chosen = load_settings({**settings, "model": os.fspath(model)})
-    return Classifier(read_bundle(find_bundle(chosen.model, chosen.home)), chosen)
+    return Classifier(open_bundle(chosen.model, chosen.home), chosen)

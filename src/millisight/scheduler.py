@@ -78,8 +78,9 @@ class Scheduler(Generic[Item]):
                 hint="Try again in a moment.",
                 retry_after=self._service * len(self._waiting) / self.lanes,
             )
-        late = self.expected_wait + self._service - _SAFE * (deadline - now)
-        if late > 0 and now < deadline and self.expected_wait:
+        wait = self.expected_wait
+        late = wait + self._service - _SAFE * (deadline - now)
+        if late > 0 and now < deadline and wait:
             raise Overloaded(
                 f"The server is busy: the answer could come {late:.1f} s too late.",
                 hint="Try again in a moment, or allow more time.",

@@ -140,6 +140,11 @@ class Settings(BaseModel):
         return value
 
 
+def listed(value: str) -> list[str]:
+    """What a setting names that holds several, separated by commas or spaces."""
+    return value.replace(",", " ").split()
+
+
 @dataclass(frozen=True, slots=True)
 class Given:
     """What somebody said of one setting."""

@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from tests.e2e.conftest import Server, running
+from tests.e2e.test_workers import address
 from tests.support import encode, texture
 
 DEADLINE_MS = 700
@@ -24,8 +25,7 @@ def impatient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @pytest.fixture
 def link(impatient: Server) -> Iterator[socket.socket]:
-    address = ("127.0.0.1", int(impatient.url.rsplit(":", 1)[1]))
-    with socket.create_connection(address, timeout=20) as one:
+    with socket.create_connection(address(impatient), timeout=20) as one:
         yield one
 
 
@@ -169,10 +169,9 @@ def test_requests_in_one_piece_are_answered_in_order(link: socket.socket) -> Non
 def test_no_work_is_spent_on_clients_that_have_gone(tmp_path: Path) -> None:
     slow = encode(texture(3000, 2500), "PNG", compress_level=1)
     with running(tmp_path, "--threads", "1", "--max-upload-mb", "40") as server:
-        address = ("127.0.0.1", int(server.url.rsplit(":", 1)[1]))
         links = []
         for number in range(12):
-            links.append(socket.create_connection(address, timeout=20))
+            links.append(socket.create_connection(address(server), timeout=20))
             links[-1].sendall(head(len(slow) + 1) + slow + bytes([number]))
         time.sleep(0.3)
         for link in links[1:]:

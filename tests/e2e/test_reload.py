@@ -18,6 +18,7 @@ import pytest
 from millisight.bundle import MANIFEST, new_bundle, starter_path, store, write_manifest
 from millisight.manifest import Manifest
 from tests.e2e.conftest import Server, running
+from tests.e2e.test_workers import until, workers
 from tests.support import encode, texture
 
 TOKEN = "the-token-of-the-administrator"  # noqa: S105
@@ -54,14 +55,6 @@ def name_of(server: Server) -> set[str]:
     """What answers; of several workers, on many connections."""
     names = {httpx.get(f"{server.url}/model").json()["manifest"]["name"] for _ in range(12)}
     return {str(name) for name in names}
-
-
-def until(condition: Callable[[], bool]) -> None:
-    for _ in range(200):
-        if condition():
-            return
-        time.sleep(0.1)
-    pytest.fail("it did not happen within twenty seconds")
 
 
 @contextlib.contextmanager
@@ -109,12 +102,12 @@ def test_the_model_is_exchanged_and_no_request_is_lost(
     server, home = served
     assert name_of(server) == {"first"}
     with asking(server) as answers:
-        until(lambda: len(answers) > 20)
+        until(lambda: len(answers) > 20, "answers", seconds=20)
         build(home, "second")
         reload(server)
-        until(lambda: name_of(server) == {"second"})
+        until(lambda: name_of(server) == {"second"}, "the new model", seconds=20)
         after = len(answers)
-        until(lambda: len(answers) > after + 20)
+        until(lambda: len(answers) > after + 20, "more answers", seconds=20)
     assert set(answers) == {"200"}
     assert httpx.post(f"{server.url}/predict", content=PICTURE).json()["model"] == "second"
 
@@ -135,7 +128,7 @@ def test_a_broken_bundle_is_refused_and_the_old_one_goes_on(served: tuple[Server
     assert httpx.post(f"{server.url}/predict", content=PICTURE).json()["model"] == "first"
     build(home, "second")
     by_request(server)
-    until(lambda: name_of(server) == {"second"})
+    until(lambda: name_of(server) == {"second"}, "the new model", seconds=20)
 
 
 def test_only_the_administrator_may(served: tuple[Server, Path]) -> None:
@@ -157,24 +150,19 @@ def test_a_worker_that_dies_after_the_exchange_is_replaced_by_one_with_the_new_m
     with running(tmp_path, "--model", "own", "--workers", "2") as server:
         build(tmp_path, "second")
         by_signal(server)
-        until(lambda: name_of(server) == {"second"})
-        children = Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children")
-        workers = [
-            int(pid)
-            for pid in children.read_text().split()
-            if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()
-        ]
-        os.kill(workers[-1], signal.SIGKILL)
-        until(lambda: len(children.read_text().split()) >= len(workers))
-        until(lambda: name_of(server) == {"second"})
+        until(lambda: name_of(server) == {"second"}, "the new model", seconds=20)
+        before = workers(server)
+        os.kill(before[-1], signal.SIGKILL)
+        until(lambda: len(workers(server)) >= len(before), "a new worker", seconds=20)
+        until(lambda: name_of(server) == {"second"}, "its model", seconds=20)
         assert server.stop() == 0
 
 
-@pytest.mark.parametrize("workers", ["1", "2"])
-def test_the_end_of_its_terminal_ends_the_server(tmp_path: Path, workers: str) -> None:
+@pytest.mark.parametrize("count", ["1", "2"])
+def test_the_end_of_its_terminal_ends_the_server(tmp_path: Path, count: str) -> None:
     child, terminal = pty.fork()
     if child == 0:
-        arguments = ["-m", "millisight", "serve", "--port", "0", "--workers", workers]
+        arguments = ["-m", "millisight", "serve", "--port", "0", "--workers", count]
         os.environ["MILLISIGHT_HOME"] = str(tmp_path)
         os.execv(sys.executable, [sys.executable, *arguments])  # noqa: S606
     printed = b""

@@ -9,6 +9,7 @@ import zlib
 from dataclasses import dataclass
 
 from millisight.errors import MillisightError
+from tests import hazards
 
 CANARY = "canary"
 """Part of every file name that is sent: nothing that the server writes may hold it."""
@@ -79,11 +80,8 @@ def black_png(
     samples = {0: 1, 4: 2}[color]
     rows = bytes((1 + -(-width * bits * samples // 8)) * height)
     header = struct.pack(">IIBBBBB", width, height, bits, color, 0, 0, 0)
-    parts = ((b"IHDR", header), *chunks, (b"IDAT", zlib.compress(rows, 1)), (b"IEND", b""))
-    return b"\x89PNG\r\n\x1a\n" + b"".join(
-        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-        for kind, data in parts
-    )
+    pixels = zlib.compress(rows, 1)
+    return hazards.png_of((b"IHDR", header), *chunks, (b"IDAT", pixels), (b"IEND", b""))
 
 
 def tiff_entry(tag: int, value: int, *, count: int = 1, kind: int = 4) -> bytes:

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from millisight.bundle import find_bundle, read_bundle
+from millisight.bundle import open_bundle
 from millisight.classifier import Classifier, Result
 from millisight.cli import exit_codes
 from millisight.cli.options import setting_options
@@ -43,7 +43,7 @@ def classify(paths: tuple[str, ...], top_k: int, as_json: bool, **flags: Any) ->
     if not pictures:
         raise DataError(f"There are no pictures in {', '.join(paths)}.")
     failures = 0
-    bundle = read_bundle(find_bundle(settings.model, settings.home))
+    bundle = open_bundle(settings.model, settings.home)
     with Classifier(bundle, settings) as classifier:
         answers = classifier.classify_many(pictures, top_k, return_errors=True)
         for path, answer in zip(pictures, answers, strict=True):

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from millisight.bundle import find_bundle, read_bundle
+from millisight.bundle import open_bundle
 from millisight.classifier import Classifier, Result
 from millisight.cli.options import setting_options
 from millisight.errors import DataError
@@ -32,7 +32,7 @@ def evaluate(model: str, folder: Path, as_json: bool, **flags: Any) -> None:
       millisight evaluate starter photographs/
     """
     settings = load_settings({**flags, "model": model})
-    bundle = read_bundle(find_bundle(settings.model, settings.home))
+    bundle = open_bundle(settings.model, settings.home)
     labelled = labelled_pictures(folder, bundle.labels)
     answers: list[list[int]] = []
     truth: list[int] = []

@@ -14,7 +14,7 @@ import click
 import uvicorn
 
 import millisight
-from millisight.bundle import DEFAULT, STARTER, Bundle, find_bundle, read_bundle, starter_path
+from millisight.bundle import DEFAULT, STARTER, Bundle, open_bundle, starter_path
 from millisight.cli import exit_codes
 from millisight.cli.options import setting_options
 from millisight.cpu import Cores, find_cores
@@ -64,7 +64,7 @@ def serve(**flags: Any) -> None:
     settings = load_settings(flags)
     _set_up(settings.log_level)
     read_keys(settings)  # What is wrong with them is said before anything is loaded.
-    bundle = read_bundle(find_bundle(settings.model, settings.home))
+    bundle = open_bundle(settings.model, settings.home)
     cores = find_cores()
     count = worker_count(settings, cores)
     shares = [cores.share(number, count) for number in range(count)]

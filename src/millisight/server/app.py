@@ -1,7 +1,6 @@
 """The app factory: routes, middleware, error handlers and lifespan put together."""
 
 import asyncio
-import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
@@ -20,7 +19,7 @@ from millisight.server.express import Express
 from millisight.server.hangup import reload_on_hangup
 from millisight.server.problems import add_error_handlers
 from millisight.server.service import Service
-from millisight.settings import Settings
+from millisight.settings import Settings, listed
 
 DESCRIPTION = "Send a picture, get its most likely classes. Everything happens on this machine."
 
@@ -100,7 +99,7 @@ def _guarded(app: ASGIApp, settings: Settings) -> ASGIApp:
     app = Express(app, [predict.route, explain.route])
     if keys := read_keys(settings):
         app = Door(app, keys)
-    if origins := [one for one in re.split(r"[,\s]+", settings.allow_origins) if one]:
+    if origins := listed(settings.allow_origins):
         app = CORSMiddleware(
             app,
             allow_origins=origins,

@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from millisight.errors import SettingsError, Unauthorized
 from millisight.server.problems import on_known
-from millisight.settings import Settings
+from millisight.settings import Settings, listed
 
 MIN_KEY_LENGTH = 16
 """Shorter ones could be guessed."""
@@ -28,7 +28,7 @@ def read_keys(settings: Settings) -> list[bytes]:
 
     Raises ``SettingsError`` for a file that cannot be read or has none, and for a short key.
     """
-    keys = re.split(r"[,\s]+", settings.api_keys.get_secret_value())
+    keys = listed(settings.api_keys.get_secret_value())
     if settings.api_keys_file:
         found = _read_file(Path(settings.api_keys_file))
         if not found:
@@ -37,13 +37,12 @@ def read_keys(settings: Settings) -> list[bytes]:
                 hint="Write one a line; lines that begin with # are skipped.",
             )
         keys += found
-    keys = [key for key in keys if key]
     if any(len(key) < MIN_KEY_LENGTH for key in keys):
         raise SettingsError(
             f"An API key is shorter than {MIN_KEY_LENGTH} characters.",
             hint="Make one with: openssl rand -hex 24",
         )
-    return [_digest(key) for key in keys]
+    return [digest_of(key) for key in keys]
 
 
 def _read_file(path: Path) -> list[str]:
@@ -66,11 +65,12 @@ def token_of(request: Request) -> str:
 
 def is_one_of(token: str, digests: Collection[bytes]) -> bool:
     """Whether ``token`` has one of ``digests``; how long that takes tells nothing of them."""
-    digest = _digest(token)
+    digest = digest_of(token)
     return sum([hmac.compare_digest(digest, other) for other in digests]) > 0
 
 
-def _digest(text: str) -> bytes:
+def digest_of(text: str) -> bytes:
+    """What is kept of a key, and compared."""
     return hashlib.sha256(text.encode()).digest()
 
 

@@ -10,7 +10,7 @@ from concurrent.futures import Future
 from functools import partial
 
 import millisight
-from millisight.bundle import Bundle, find_bundle, read_bundle
+from millisight.bundle import Bundle, open_bundle
 from millisight.cache import ResultCache, result_key
 from millisight.classifier import Classifier, Result
 from millisight.errors import DeadlineExceeded, NotReady
@@ -79,7 +79,7 @@ class Service:
         """
         async with self._exchanging:
             old = self.ready()
-            bundle = await asyncio.to_thread(newest_bundle, self.settings)
+            bundle = await asyncio.to_thread(open_bundle, self.settings.model, self.settings.home)
             new = await asyncio.to_thread(self._load, bundle)
             self._classifier = new
             self._take(bundle)
@@ -147,14 +147,6 @@ class Service:
                     # The model was exchanged meanwhile.
         submitted = self.ready().submit_explain(picture, top_k, classes=classes, deadline=deadline)
         return await asyncio.wrap_future(submitted)
-
-
-def newest_bundle(settings: Settings) -> Bundle:
-    """The bundle that is there now under the name that the settings give.
-
-    Raises ``ModelNotFound`` or ``BundleError``.
-    """
-    return read_bundle(find_bundle(settings.model, settings.home))
 
 
 async def _outcome(computation: "Future[Result]") -> Result:

@@ -24,6 +24,7 @@ logger = logging.getLogger(__name__)
 
 MOST_STILLBORN = 3
 """Workers in a row that die before they could answer; then the server gives up."""
+
 _LOADING_SECONDS = 60.0
 """A worker that does not answer by then will not."""
 

@@ -22,13 +22,13 @@ import uvicorn
 from fastapi import FastAPI
 from uvicorn.config import STARTUP_FAILURE
 
-from millisight.bundle import Bundle, read_bundle
+from millisight.bundle import Bundle, open_bundle, read_bundle
 from millisight.cpu import Cores
 from millisight.errors import BundleError, MillisightError, NotReady, SettingsError
 from millisight.server.app import create_app
 from millisight.server.metrics import SHARED_FOLDER
 from millisight.server.protocol import uvicorn_options
-from millisight.server.service import Service, newest_bundle
+from millisight.server.service import Service
 from millisight.server.supervisor import MOST_STILLBORN, Supervisor
 from millisight.settings import Settings
 
@@ -81,7 +81,7 @@ def serve_with_workers(
             configure,
             bundle,
             listeners,
-            renew=partial(newest_bundle, settings),
+            renew=partial(open_bundle, settings.model, settings.home),
             number_of=partial(_number_of, folder, len(shares)),
             on_ready=on_ready,
         )

@@ -1,22 +1,15 @@
 // The answer to one picture: labels, times, what speaks for a label, and the strip of earlier ones.
 
+import { element, make, reveal, say } from "./dom.js";
 import { drawHeat } from "./heat.js";
 import { explain, model } from "./server.js";
 import { language, milliseconds, percent, text, warningText } from "./texts.js";
 
 const KEPT = 20;
 const PARTS = ["decode", "queue", "network", "rest"];
-const element = (id) => document.getElementById(id);
 
 let current = null; // What is shown: { file, url, answer, seen, maps, chosen }.
 let kept = [];
-
-/** A new element with text and properties. */
-export function make(tag, content = "", properties = {}) {
-  const node = Object.assign(document.createElement(tag), properties);
-  node.append(...[content].flat());
-  return node;
-}
 
 /** The name of a class in the page's language. */
 export const plainName = (one) => model?.translations[language]?.[one.index] ?? one.label;
@@ -26,14 +19,6 @@ export function className(one) {
   const own = plainName(one);
   return own === one.label ? [own] : [`${own} `, make("small", one.label, { lang: "en" })];
 }
-
-/** For who listens to the page. */
-export function say(words) {
-  element("status").textContent = words;
-}
-
-/** Bring into view what has just appeared. */
-export const reveal = (id) => element(id).scrollIntoView({ block: "nearest" });
 
 /** Show the picture at once; its answer follows. */
 export function showWaiting(file) {
@@ -92,8 +77,8 @@ export function render() {
   if (!current) return;
   showPicture();
   if (!current.answer) return;
-  const { answer, seen } = current;
   const entry = current;
+  const { answer, seen } = entry;
   element("predictions").replaceChildren(
     ...answer.predictions.slice(0, Math.max(1, element("k").value)).map((one) => predictionRow(entry, one)));
   const server = answer.timings_ms;

@@ -1,13 +1,13 @@
 // Many pictures: a table that fills as answers come.
 
-import { className, make, plainName, say, showAgain } from "./answer.js";
+import { className, plainName, showAgain } from "./answer.js";
+import { element, make, say } from "./dom.js";
 import { Failure, predict } from "./server.js";
 import { language, milliseconds, percent, text } from "./texts.js";
 
 const IN_FLIGHT = 4;
 const DRAW_MS = 150;
 const COLUMNS = ["file", "label", "confidence", "ms"];
-const element = (id) => document.getElementById(id);
 
 let jobs = [];
 let stopping = null;
@@ -34,9 +34,10 @@ export async function classifyMany(files) {
   say(progress());
 }
 
+const done = () => jobs.filter((job) => job.answer || job.error).length;
+
 function progress() {
-  const done = jobs.filter((job) => job.answer || job.error).length;
-  return text("count", done, jobs.length, jobs.filter((job) => job.error && !job.stopped).length);
+  return text("count", done(), jobs.length, jobs.filter((job) => job.error && !job.stopped).length);
 }
 
 async function classify(job, signal) {
@@ -79,7 +80,7 @@ function draw() {
   drawn = false;
   setTimeout(() => {
     drawn = true;
-    element("progress").value = jobs.filter((job) => job.answer || job.error).length;
+    element("progress").value = done();
     element("count").textContent = progress();
     element("stop").disabled = !stopping;
     element("csv").disabled = !element("progress").value;

@@ -1,14 +1,14 @@
 // The page: how pictures come in, and who is told.
 
-import { forget, make, reveal, showAnswer, showWaiting, startAnswer, translateAnswer } from "./answer.js";
+import { forget, showAnswer, showWaiting, startAnswer, translateAnswer } from "./answer.js";
 import { classifyMany, startBatch, translateBatch } from "./batch.js";
+import { element, make, reveal } from "./dom.js";
 import { renderCode, renderModel, startPanels } from "./panels.js";
 import { Failure, fetchModel, model, predict, useKey } from "./server.js";
 import { language, remember, switchLanguage, text, translate } from "./texts.js";
 
 const EXAMPLES = ["cat", "coffee", "camera", "coat"];
 const THEMES = ["auto", "light", "dark"];
-const element = (id) => document.getElementById(id);
 
 let problem = null; // What is wrong now, whose it is, and what would be tried again.
 

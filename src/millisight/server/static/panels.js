@@ -1,10 +1,9 @@
 // What answers here, and how to ask it from code.
 
-import { className, make } from "./answer.js";
+import { className } from "./answer.js";
+import { element, make } from "./dom.js";
 import { key, model } from "./server.js";
 import { text } from "./texts.js";
-
-const element = (id) => document.getElementById(id);
 
 function facts() {
   const { manifest, digest } = model;
@@ -67,8 +66,9 @@ for (const { label, confidence } of (await response.json()).predictions) {
 export function renderCode() {
   element("code").replaceChildren(element("code").firstElementChild, ...Object.entries(SAMPLES).flatMap(([name, sample]) => {
     const code = make("pre", make("code", sample(location.origin)), { tabIndex: 0 });
-    const copy = make("button", text("copy"), { type: "button", ariaLabel: `${text("copy")}: ${name}` });
+    const copy = make("button", "", { type: "button" });
     const label = (word) => Object.assign(copy, { textContent: word, ariaLabel: `${word}: ${name}` });
+    label(text("copy"));
     copy.addEventListener("click", async () => {
       await copyFrom(code);
       label(text("copied"));

@@ -3,6 +3,7 @@
 import { text } from "./texts.js";
 
 const ATTEMPTS = 5;
+const MOST_SHOWN = 20;
 
 /** What the page knows of the model: the body of GET /model. */
 export let model = null;
@@ -33,7 +34,7 @@ export function predict(file, { signal, onBusy } = {}) {
   if (file.size > mb * 1e6) throw new Failure(() => text("tooLarge", mb));
   return patiently(async () => {
     const started = performance.now();
-    const answer = await ask(`/predict?top_k=${Math.min(20, model?.labels.length ?? 20)}`, { method: "POST", body: file, signal });
+    const answer = await ask(`/predict?top_k=${MOST_SHOWN}`, { method: "POST", body: file, signal });
     return { answer, seen: performance.now() - started };
   }, signal, onBusy);
 }

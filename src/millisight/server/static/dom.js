@@ -1,0 +1,18 @@
+// The few things that every part of the page does with its elements.
+
+export const element = (id) => document.getElementById(id);
+
+/** A new element with text and properties. */
+export function make(tag, content = "", properties = {}) {
+  const node = Object.assign(document.createElement(tag), properties);
+  node.append(...[content].flat());
+  return node;
+}
+
+/** For who listens to the page. */
+export function say(words) {
+  element("status").textContent = words;
+}
+
+/** Bring into view what has just appeared. */
+export const reveal = (id) => element(id).scrollIntoView({ block: "nearest" });
