@@ -43,7 +43,8 @@ def settings_page() -> str:
         greatest = [str(limit.le) for limit in field.metadata if isinstance(limit, Le)]
         secret = field.annotation is SecretStr
         option = "" if secret else f"`--{name.replace('_', '-')}`"
-        default = "the user's data folder" if field.default_factory else f"`{field.default}`"
+        shown = ", ".join(field.default) if isinstance(field.default, tuple) else field.default
+        default = "the user's data folder" if field.default_factory else f"`{shown}`"
         lines.append(
             f"| {option} | `{ENV_PREFIX}{name.upper()}` "
             f"| {'' if secret or field.default == '' else default} "

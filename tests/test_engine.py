@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from millisight.bundle import read_bundle, starter_path
-from millisight.dispatcher import Dispatcher, Inferred
+from millisight.dispatcher import Dispatcher, Inferred, Line
 from millisight.engine import Engine, FakeEngine, Logits, OpenVINOEngine, Pixels
 from millisight.errors import BundleError, DeadlineExceeded, NotReady, Overloaded
 
@@ -58,11 +58,12 @@ class ForgetfulEngine(FakeEngine):
 
 
 @contextmanager
-def dispatcher(engine: Engine, max_queue: int = 100, max_batch: int = 8) -> Iterator[Dispatcher]:
-    one = Dispatcher(engine, max_batch=max_batch, max_queue=max_queue, max_wait=0.0)
-    one.start()
-    yield one
-    one.close()
+def dispatcher(engine: Engine, max_queue: int = 100, max_batch: int = 8) -> Iterator[Line]:
+    one = Dispatcher(engine.lanes, max_batch=max_batch, max_queue=max_queue, max_wait=0.0)
+    line = one.open(engine)
+    yield line
+    line.close()
+    assert not line.alive
     assert not one.alive
 
 
@@ -152,7 +153,7 @@ def test_a_picture_in_a_lane_that_dies_fails_and_no_more_are_taken() -> None:
     with dispatcher(Exiting(7)) as one:
         with pytest.raises(NotReady, match="was stopped"):
             one.submit(picture(0)).result(10)
-        one._threads[0].join(10)
+        wait_until(lambda: not one.alive)
         assert not one.alive
         with pytest.raises(NotReady, match="not running"):
             one.submit(picture(0))
@@ -168,7 +169,7 @@ def test_pictures_one_by_one_stay_in_one_lane() -> None:
         for _ in range(6):
             one.submit(decode).result(10)
             # The lane has its answer out a moment before it waits for more.
-            wait_until(lambda: len(one._asleep) == 3)
+            wait_until(lambda: len(one._dispatcher._asleep) == 3)
     assert len(used) == 1
 
 
@@ -242,14 +243,6 @@ def test_one_at_a_time_is_possible() -> None:
     assert engine.batch_sizes == [1, 1, 1, 1]
 
 
-def test_nothing_is_taken_before_the_start() -> None:
-    one = Dispatcher(FakeEngine(3), max_batch=1, max_queue=1, max_wait=0.0)
-    with pytest.raises(NotReady):
-        one.submit(picture(0))
-    assert not one.alive
-    one.close()
-
-
 def test_closing_finishes_what_is_queued_and_takes_no_more() -> None:
     engine = HeldEngine()
     futures: list[Future] = []
@@ -280,8 +273,7 @@ def test_nothing_is_taken_while_closing() -> None:
 
 
 def test_closing_finishes_what_waits_for_company() -> None:
-    one = Dispatcher(FakeEngine(3), max_batch=8, max_queue=8, max_wait=0.05)
-    one.start()
+    one = Dispatcher(1, max_batch=8, max_queue=8, max_wait=0.05).open(FakeEngine(3))
     future = one.submit(picture(1))
     one.close()
     assert int(future.result(0).logits.argmax()) == 1
@@ -289,12 +281,62 @@ def test_closing_finishes_what_waits_for_company() -> None:
 
 def test_a_window_gathers_company() -> None:
     engine = FakeEngine(256)
-    one = Dispatcher(engine, max_batch=3, max_queue=9, max_wait=60.0)
-    one.start()
+    one = Dispatcher(1, max_batch=3, max_queue=9, max_wait=60.0).open(engine)
     futures = [one.submit(picture(value)) for value in range(3)]
     assert [int(future.result(10).logits.argmax()) for future in futures] == [0, 1, 2]
     assert engine.batch_sizes == [3]
     one.close()
+
+
+def test_two_engines_share_the_lanes_and_take_turns() -> None:
+    first, second = HeldEngine(), HeldEngine()
+    with dispatcher(first) as one:
+        other = one._dispatcher.open(second)
+        futures = [one.submit(picture(1))]
+        first.running.acquire()
+        futures += [one.submit(picture(2)), one.submit(picture(3)), other.submit(picture(4))]
+        assert not second.running.acquire(timeout=0.05)  # one lane, and the first has it
+        first.go.release()
+        second.running.acquire()
+        assert not futures[1].done()
+        second.go.release()
+        first.go.release()
+        assert [int(one.result(10).logits.argmax()) for one in futures] == [1, 2, 3, 4]
+        other.close()
+        assert (first.batch_sizes, second.batch_sizes) == ([1, 2], [1])
+
+
+def test_closing_one_line_answers_what_it_took_and_leaves_the_other_open() -> None:
+    first, second = HeldEngine(), FakeEngine(256)
+    with dispatcher(second) as one:
+        other = one._dispatcher.open(first)
+        futures = [other.submit(picture(1))]
+        first.running.acquire()
+        futures += [other.submit(picture(2)), one.submit(picture(3))]
+        closing = threading.Thread(target=other.close)
+        closing.start()
+        wait_until(lambda: other.closed)
+        with pytest.raises(NotReady):
+            other.submit(picture(4))
+        first.go.release(2)
+        closing.join(10)
+        assert futures[0].done()
+        assert futures[1].done()
+        assert not other.alive
+        assert int(one.submit(picture(5)).result(10).logits.argmax()) == 5
+        other.close()
+        assert one.alive
+
+
+def test_after_the_last_line_the_threads_are_gone_and_come_back_with_the_next() -> None:
+    one = Dispatcher(2, max_batch=1, max_queue=8, max_wait=0.0)
+    before = threading.active_count()
+    for _ in range(3):
+        line = one.open(FakeEngine(256, lanes=2))
+        assert threading.active_count() == before + 2
+        assert int(line.submit(picture(6)).result(10).logits.argmax()) == 6
+        line.close()
+        assert threading.active_count() == before
 
 
 def test_logits_do_not_depend_on_what_shares_the_batch() -> None:

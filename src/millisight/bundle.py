@@ -18,7 +18,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from millisight.errors import BundleError, ModelNotFound
+from millisight.errors import BundleError, ModelNotFound, SettingsError
 from millisight.manifest import FORMAT_VERSION, FileEntry, Manifest
 
 MANIFEST = "manifest.json"
@@ -184,6 +184,27 @@ def open_bundle(model: str, home: Path) -> Bundle:
     Raises ``ModelNotFound`` or ``BundleError``.
     """
     return read_bundle(find_bundle(model, home))
+
+
+def open_bundles(models: Sequence[str], home: Path) -> dict[str, Bundle]:
+    """The bundles of ``models``, each by its name: that of its folder, which in the store is the
+    bundle's own.
+
+    Raises what ``open_bundle`` does, and ``SettingsError`` where two have one name.
+    """
+    found: dict[str, Path] = {}
+    for model in models:
+        path = find_bundle(model, home)
+        # Not every name of a folder is text.
+        name = os.fsencode(os.path.basename(os.path.abspath(path))).decode(errors="replace")
+        if name in found:
+            again = "twice" if found[name].resolve() == path.resolve() else "to two models"
+            raise SettingsError(
+                f"The name {name} is given {again}: {found[name]} and {path}.",
+                hint="Each model is served once, by the name of its folder; rename one of them.",
+            )
+        found[name] = path
+    return {name: read_bundle(path) for name, path in found.items()}
 
 
 def check_name(name: str) -> str:

@@ -17,13 +17,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from millisight import predictions
-from millisight.budget import PixelBudget
 from millisight.bundle import Bundle, open_bundle
-from millisight.dispatcher import Dispatcher
+from millisight.crew import Crew
 from millisight.engine import Engine, Logits, OpenVINOEngine
 from millisight.errors import BadImage, MillisightError
 from millisight.explainer import Explainer, Explanation
-from millisight.image import Decoded, Limits, decode, from_array, from_pillow
+from millisight.image import Decoded, decode, from_array, from_pillow
 from millisight.predictions import Prediction
 from millisight.settings import Settings, load_settings
 from millisight.work import Timings, Work
@@ -81,25 +80,28 @@ class Classifier:
     Use ``millisight.load`` to make one.
     """
 
-    def __init__(self, bundle: Bundle, settings: Settings, *, engine: Engine | None = None) -> None:
-        """Compile ``bundle`` and start its dispatcher; ``engine`` replaces OpenVINO in tests."""
+    def __init__(
+        self,
+        bundle: Bundle,
+        settings: Settings,
+        *,
+        engine: Engine | None = None,
+        crew: Crew | None = None,
+    ) -> None:
+        """Compile ``bundle`` and open its line; ``engine`` replaces OpenVINO in tests.
+
+        ``crew`` is that of another classifier, made with the same settings: both then share its
+        threads, and those that wait take turns.
+        """
         self.bundle = bundle
-        self._limits = Limits(
-            max_pixels=int(settings.max_megapixels * 1e6),
-            budget=PixelBudget(int(settings.max_decoding_megapixels * 1e6)),
-        )
         engine = engine or compile_bundle(bundle, settings)
-        self._dispatcher = Dispatcher(
-            engine,
-            max_batch=settings.max_batch,
-            max_queue=settings.max_queue,
-            max_wait=settings.max_wait_ms / 1e3,
-        )
+        self.crew = crew or Crew(engine.lanes, settings)
+        """What does the work."""
+        self._line = self.crew.answering.open(engine)
         # Enough that full batches wait while others run, and never so many that they could fill
         # the queue.
         self._ahead = min(4 * engine.lanes * settings.max_batch, settings.max_queue)
-        self._dispatcher.start()
-        self.explainer = Explainer(bundle, settings)
+        self.explainer = Explainer(bundle, self.crew.explaining)
         """What ``explain`` is answered by; not compiled before somebody asks."""
 
     def classify(self, picture: Picture, top_k: int = 3) -> Result:
@@ -128,9 +130,7 @@ class Classifier:
         """
         predictions.check_top_k(top_k)
         work = Work(partial(self.decode, picture), partial(self._result, top_k))
-        return self._dispatcher.submit(
-            work.decode, deadline=deadline, here=here, finish=work.finish
-        )
+        return self._line.submit(work.decode, deadline=deadline, here=here, finish=work.finish)
 
     def _result(self, top_k: int, logits: Logits, decoded: Decoded, timings: Timings) -> Result:
         return Result(
@@ -201,13 +201,13 @@ class Classifier:
         preprocess = self.bundle.manifest.preprocess
         match picture:
             case bytes():
-                return decode(picture, preprocess, self._limits)
+                return decode(picture, preprocess, self.crew.limits)
             case str() | os.PathLike():
-                return decode(Path(picture).read_bytes(), preprocess, self._limits)
+                return decode(Path(picture).read_bytes(), preprocess, self.crew.limits)
             case Image.Image():
-                return from_pillow(picture, preprocess, self._limits)
+                return from_pillow(picture, preprocess, self.crew.limits)
             case np.ndarray():
-                return from_array(picture, preprocess, self._limits)
+                return from_array(picture, preprocess, self.crew.limits)
             case _:
                 raise BadImage(
                     f"A {type(picture).__name__} is not a picture.",
@@ -217,12 +217,12 @@ class Classifier:
     @property
     def alive(self) -> bool:
         """Whether it can answer."""
-        return self._dispatcher.alive
+        return self._line.alive
 
     def close(self) -> None:
         """Answer what is queued, then stop."""
         self.explainer.close()
-        self._dispatcher.close()
+        self._line.close()
 
     def __enter__(self) -> Self:
         return self
@@ -244,5 +244,6 @@ def load(model: str | os.PathLike[str] = "auto", **settings: object) -> Classifi
 
     Raises ``ModelNotFound``, ``BundleError`` or ``SettingsError``.
     """
-    chosen = load_settings({**settings, "model": os.fspath(model)})
-    return Classifier(open_bundle(chosen.model, chosen.home), chosen)
+    name = os.fspath(model)
+    chosen = load_settings({**settings, "model": [name]})
+    return Classifier(open_bundle(name, chosen.home), chosen)

@@ -1,8 +1,9 @@
-"""The one dispatcher that feeds an engine: from what waits to its answers.
+"""The dispatcher that feeds engines: from what waits to its answers.
 
 It asks the scheduler what to run, makes the pixels, runs the network, and asks again; it never
 waits for company unless the scheduler was given a window. A picture is decoded by the thread that
-runs it: no thread waits for another on the way, and there are no more busy threads than cores.
+runs it: no thread waits for another on the way, and there are no more busy threads than cores,
+however many engines there are.
 """
 
 import threading
@@ -10,6 +11,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -32,6 +34,7 @@ class Inferred:
 
 @dataclass(frozen=True, slots=True)
 class _Job:
+    line: "Line"
     decode: Callable[[], Pixels]
     future: "Future[Any]"
     finish: Callable[[Inferred], Any]
@@ -42,37 +45,20 @@ def _unchanged(inferred: Inferred) -> Inferred:
     return inferred
 
 
-class Dispatcher:
-    """Runs one engine on what waits. ``start`` it first, ``close`` it last.
+class Line:
+    """One engine's pictures on their way through a dispatcher. Made by ``Dispatcher.open``."""
 
-    A thread for each lane of the engine takes what gathers while batches run. Who brings a picture
-    to a free lane need not wait for such a thread to wake up: ``submit(…, here=True)`` runs it.
-    """
-
-    def __init__(self, engine: Engine, *, max_batch: int, max_queue: int, max_wait: float) -> None:
-        self._engine = engine
-        self._scheduler: Scheduler[_Job] = Scheduler(
-            max_batch=max_batch, max_queue=max_queue, max_wait=max_wait, lanes=engine.lanes
-        )
-        self._lock = threading.Lock()
-        self._asleep: list[threading.Condition] = []
-        self._closing = False
-        self._alive = False
-        self._threads = [
-            threading.Thread(target=self._run, name=f"lane-{number}", daemon=True)
-            for number in range(engine.lanes)
-        ]
-
-    def start(self) -> None:
-        """Begin to take pictures."""
-        self._alive = True
-        for thread in self._threads:
-            thread.start()
+    def __init__(self, dispatcher: "Dispatcher", engine: Engine) -> None:
+        self.engine = engine
+        self.closed = False
+        self.unanswered = 0
+        """Pictures that were taken and whose answers are not out; needs the dispatcher's lock."""
+        self._dispatcher = dispatcher
 
     @property
     def alive(self) -> bool:
-        """Whether the threads run; false after ``close`` or a fault in a thread itself."""
-        return self._alive
+        """Whether it takes pictures; false after ``close`` or a fault in a thread itself."""
+        return not self.closed and self._dispatcher.alive
 
     def submit(
         self,
@@ -93,25 +79,83 @@ class Dispatcher:
         future fails with ``DeadlineExceeded`` if the deadline passes first. Cancel the future and
         no work is spent on it.
         """
-        job = _Job(decode, Future(), finish, time.monotonic())
-        with self._lock:
-            if self._closing or not self._alive:
-                raise NotReady("The engine is not running.", hint="Try again in a moment.")
-            self._scheduler.admit(job, now=job.submitted, deadline=deadline)
-            turn: Turn[_Job] = self._scheduler.next_turn(job.submitted) if here else Turn()
-            if not turn.run:
-                self._wake_one()
-        self._serve(turn)
+        job = _Job(self, decode, Future(), finish, time.monotonic())
+        self._dispatcher.take(job, deadline=deadline, here=here)
         return job.future
 
     def close(self) -> None:
         """Finish what is queued, then stop. Calling it again does nothing."""
+        self._dispatcher.end(self)
+
+
+class Dispatcher:
+    """Runs engines on what waits, with threads that live while any line is open.
+
+    A thread for each lane takes what gathers while batches run. Who brings a picture to a free
+    lane need not wait for such a thread to wake up: ``submit(…, here=True)`` runs it.
+    """
+
+    def __init__(self, lanes: int, *, max_batch: int, max_queue: int, max_wait: float) -> None:
+        """Nothing is started yet. ``max_queue`` holds for each line."""
+        self._lanes = lanes
+        self._scheduler: Scheduler[_Job] = Scheduler(
+            max_batch=max_batch, max_queue=max_queue, max_wait=max_wait, lanes=lanes
+        )
+        self._lock = threading.Lock()
+        self._answered = threading.Condition(self._lock)
+        self._staffing = threading.Lock()
+        self._asleep: list[threading.Condition] = []
+        self._lines: set[Line] = set()
+        self._threads: list[threading.Thread] = []
+
+    def open(self, engine: Engine) -> Line:
+        """A line for ``engine``, which must be able to run as many batches side by side as there
+        are lanes."""
+        line = Line(self, engine)
+        with self._staffing, self._lock:
+            self._lines.add(line)
+            self._scheduler.add(line)
+            while len(self._threads) < self._lanes:
+                name = f"lane-{len(self._threads)}"
+                thread = threading.Thread(target=self._run, name=name, daemon=True)
+                thread.start()
+                self._threads.append(thread)
+        return line
+
+    @property
+    def alive(self) -> bool:
+        """Whether all threads run; false once all lines are closed or a thread has died."""
+        return len(self._threads) == self._lanes
+
+    def take(self, job: _Job, *, deadline: float, here: bool) -> None:
+        """See ``Line.submit``."""
+        line = job.line
         with self._lock:
-            self._closing = True
-            while self._asleep:
+            if not line.alive:
+                raise NotReady("The engine is not running.", hint="Try again in a moment.")
+            self._scheduler.admit(job, line, now=job.submitted, deadline=deadline)
+            line.unanswered += 1
+            turn: Turn[_Job] = self._scheduler.next_turn(job.submitted) if here else Turn()
+            if not turn.run:
                 self._wake_one()
-        for thread in self._threads:
-            if thread.is_alive():
+        self._serve(turn)
+
+    def end(self, line: Line) -> None:
+        """See ``Line.close``."""
+        with self._lock:
+            line.closed = True
+            # Where every thread has died, nobody is left to answer.
+            self._answered.wait_for(lambda: not (line.unanswered and self._threads))
+        with self._staffing:
+            with self._lock:
+                if line in self._lines:
+                    self._lines.remove(line)
+                    if not line.unanswered:
+                        self._scheduler.remove(line)
+                ending = [] if self._lines else list(self._threads)
+                while ending and self._asleep:
+                    self._wake_one()
+            for thread in ending:
                 thread.join()
 
     def _run(self) -> None:
@@ -120,22 +164,23 @@ class Dispatcher:
             while (turn := self._wait(changed)) is not None:
                 self._serve(turn)
         finally:
-            self._alive = False
+            with self._lock:
+                self._threads.remove(threading.current_thread())
+                self._answered.notify_all()
 
     def _wait(self, changed: threading.Condition) -> Turn[_Job] | None:
-        """Wait for something to do; ``None`` when closed and empty."""
+        """Wait for something to do; ``None`` when all lines are closed."""
         with self._lock:
-            while True:
+            while self._lines:
                 turn = self._scheduler.next_turn(time.monotonic())
                 if turn.run or turn.expired:
                     return turn
-                if self._closing and not len(self._scheduler):
-                    return None
                 now = time.monotonic()
                 self._asleep.append(changed)
                 changed.wait(None if turn.wake_at is None else max(0.0, turn.wake_at - now))
                 if changed in self._asleep:
                     self._asleep.remove(changed)
+        return None
 
     def _wake_one(self) -> None:
         """The one that fell asleep last, whose memory is still in a cache. Needs the lock."""
@@ -143,21 +188,32 @@ class Dispatcher:
             self._asleep.pop().notify()
 
     def _serve(self, turn: Turn[_Job]) -> None:
-        for job in turn.expired:
-            if job.future.set_running_or_notify_cancel():
-                job.future.set_exception(
-                    DeadlineExceeded("The deadline passed while the picture was waiting.")
-                )
-        if not turn.run:
+        if not (turn.run or turn.expired):
             return
+        try:
+            for job in turn.expired:
+                if job.future.set_running_or_notify_cancel():
+                    job.future.set_exception(
+                        DeadlineExceeded("The deadline passed while the picture was waiting.")
+                    )
+            if turn.run:
+                self._run_batch(turn.run)
+        finally:
+            with self._lock:
+                for job in chain(turn.expired, turn.run):
+                    job.line.unanswered -= 1
+                self._answered.notify_all()
+
+    def _run_batch(self, jobs: list[_Job]) -> None:
         started = time.monotonic()
         try:
-            answers = self._answers(turn.run, started)
+            answers = self._answers(jobs, started)
         finally:
             # The next batch may start while these answers are still being handed out.
             with self._lock:
-                self._scheduler.finished(len(turn.run), time.monotonic() - started)
-                if len(self._scheduler) or self._closing:
+                took = time.monotonic() - started
+                self._scheduler.finished(jobs[0].line, len(jobs), took)
+                if len(self._scheduler):
                     self._wake_one()
         for job, inferred in answers:
             try:
@@ -189,7 +245,8 @@ class Dispatcher:
         with self._lock:
             alone = self._scheduler.alone
         begun = time.monotonic()
-        logits = self._engine.infer(np.stack([pixels for _, pixels in decoded]), alone=alone)
+        engine = decoded[0][0].line.engine
+        logits = engine.infer(np.stack([pixels for _, pixels in decoded]), alone=alone)
         taken = time.monotonic() - begun
         return [
             (job, Inferred(row, started - job.submitted, taken))

@@ -12,13 +12,12 @@ from numpy.typing import NDArray
 from millisight import predictions
 from millisight.activation import with_maps
 from millisight.bundle import Bundle
-from millisight.dispatcher import Dispatcher
+from millisight.dispatcher import Dispatcher, Line
 from millisight.engine import Logits, OpenVINOEngine, Pixels
 from millisight.errors import BadParameter, NotExplainable, NotReady
 from millisight.geometry import Box
 from millisight.image import Decoded
 from millisight.predictions import Prediction
-from millisight.settings import Settings
 from millisight.work import Timings, Work
 
 
@@ -54,12 +53,12 @@ class Explainer:
     answers pay nothing for it, and wait for it no longer than for their neighbours.
     """
 
-    def __init__(self, bundle: Bundle, settings: Settings) -> None:
-        """Nothing is compiled yet."""
+    def __init__(self, bundle: Bundle, dispatcher: Dispatcher) -> None:
+        """Nothing is compiled yet; ``dispatcher`` has one lane, which explainers may share."""
         self._bundle = bundle
-        self._settings = settings
+        self._dispatcher = dispatcher
         self._lock = threading.Lock()
-        self._dispatcher: Dispatcher | None = None
+        self._line: Line | None = None
         self._closed = False
 
     def submit(
@@ -73,7 +72,7 @@ class Explainer:
         """Maps for ``classes`` by index or, without any, for the ``top_k`` best.
 
         Raises ``NotExplainable`` where the bundle has no maps, ``BadParameter``, and what
-        ``Dispatcher.submit`` raises. The first call takes some tenths of a second, unless
+        ``Line.submit`` raises. The first call takes some tenths of a second, unless
         ``prepare`` was called before.
         """
         predictions.check_top_k(top_k)
@@ -85,15 +84,15 @@ class Explainer:
         """Answer what is queued, then stop."""
         with self._lock:
             self._closed = True
-        if self._dispatcher is not None:
-            self._dispatcher.close()
+        if self._line is not None:
+            self._line.close()
 
     @property
     def prepared(self) -> bool:
         """Whether ``submit`` returns at once."""
-        return self._dispatcher is not None and self._dispatcher.alive
+        return self._line is not None and self._line.alive
 
-    def prepare(self) -> Dispatcher:
+    def prepare(self) -> Line:
         """What explains, compiled if it was not yet. Raises ``NotExplainable`` and ``NotReady``."""
         if self._bundle.manifest.activation_map is None:
             raise NotExplainable(
@@ -103,18 +102,17 @@ class Explainer:
         with self._lock:
             if self._closed:
                 raise NotReady("The engine is not running.", hint="Try again in a moment.")
-            if self._dispatcher is None or not self._dispatcher.alive:
+            if self._line is None or not self._line.alive:
+                if self._line is not None:
+                    self._line.close()
                 engine = OpenVINOEngine(
                     self._bundle.graph,
                     precision=self._bundle.manifest.precision,
                     threads=1,
                     change=with_maps,
                 )
-                self._dispatcher = Dispatcher(
-                    engine, max_batch=1, max_queue=self._settings.max_queue, max_wait=0
-                )
-                self._dispatcher.start()
-            return self._dispatcher
+                self._line = self._dispatcher.open(engine)
+            return self._line
 
     def _explanation(
         self,

@@ -2,18 +2,23 @@
 
 The laws of this file:
 
-- An admitted item leaves exactly once, in the order it came: to run, or because it expired.
-- A batch never holds more than ``max_batch`` items and the queue never more than ``max_queue``.
-- Never more than ``lanes`` batches run at once.
-- With ``max_wait`` 0 nothing waits while a lane is free: a batch is what is there, shared out
-  evenly among the lanes that are free.
+- An admitted item leaves exactly once: to run, or because it expired. Those of one kind leave in
+  the order they came.
+- A batch is of one kind. Kinds that have something to run take turns.
+- A batch never holds more than ``max_batch`` items, and of no kind do more than ``max_queue`` wait.
+- Never more than ``lanes`` batches run at once, of whatever kinds.
+- With ``max_wait`` 0 nothing waits while a lane is free: a batch is what is there of its kind,
+  shared out evenly among the lanes that are free.
 - A refused item changes nothing. None is refused while nothing waits and a lane is free.
-- What is admitted can be expected to run before its deadline, by the time that items took so far.
+- What is admitted can be expected to run before its deadline, by the time that items of each kind
+  took so far.
 
-Time is an argument, in seconds; there is no clock, thread or event loop here.
+A kind is what may not be mixed: the pictures of one network. Time is an argument, in seconds; there
+is no clock, thread or event loop here.
 """
 
 from collections import deque
+from collections.abc import Hashable
 from dataclasses import dataclass, field
 from math import ceil
 from typing import Generic, TypeVar
@@ -49,8 +54,17 @@ class _Waiting(Generic[Item]):
     deadline: float
 
 
+@dataclass(slots=True)
+class _Queue(Generic[Item]):
+    """What waits of one kind."""
+
+    waiting: deque[_Waiting[Item]] = field(default_factory=deque)
+    service: float = 0.0
+    """The running mean of what an item takes."""
+
+
 class Scheduler(Generic[Item]):
-    """A bounded queue that hands out greedy batches to ``lanes`` that run them side by side."""
+    """Bounded queues, one a kind, and greedy batches for ``lanes`` that run them side by side."""
 
     def __init__(
         self, *, max_batch: int, max_queue: int, max_wait: float = 0.0, lanes: int = 1
@@ -60,58 +74,82 @@ class Scheduler(Generic[Item]):
         self.max_wait = max_wait
         self.lanes = lanes
         self._free = lanes
-        self._service = 0.0
-        self._waiting: deque[_Waiting[Item]] = deque()
+        # In the order of their turns: the kind that ran last stands last.
+        self._queues: dict[Hashable, _Queue[Item]] = {}
 
     def __len__(self) -> int:
-        return len(self._waiting)
+        return sum(len(queue.waiting) for queue in self._queues.values())
 
-    def admit(self, item: Item, *, now: float, deadline: float) -> None:
-        """Put ``item`` in the queue.
+    def add(self, kind: Hashable) -> None:
+        """Take items of ``kind`` from now on."""
+        self._queues[kind] = _Queue()
+
+    def remove(self, kind: Hashable) -> None:
+        """Forget ``kind``, of which nothing waits or runs any more."""
+        del self._queues[kind]
+
+    def admit(self, item: Item, kind: Hashable, *, now: float, deadline: float) -> None:
+        """Put ``item`` in the queue of its ``kind``.
 
         Raises ``Overloaded``, with the time after which to try again, when the queue is full or
         the deadline could not be kept.
         """
-        if len(self._waiting) >= self.max_queue:
+        queue = self._queues[kind]
+        if len(queue.waiting) >= self.max_queue:
+            _, work = self._ahead(kind, len(queue.waiting))
             raise Overloaded(
                 f"The server is busy: {self.max_queue} pictures are waiting.",
                 hint="Try again in a moment.",
-                retry_after=self._service * len(self._waiting) / self.lanes,
+                retry_after=work / self.lanes,
             )
-        wait = self.expected_wait
-        late = wait + self._service - _SAFE * (deadline - now)
+        wait = self.expected_wait(kind)
+        late = wait + queue.service - _SAFE * (deadline - now)
         if late > 0 and now < deadline and wait:
             raise Overloaded(
                 f"The server is busy: the answer could come {late:.1f} s too late.",
                 hint="Try again in a moment, or allow more time.",
                 retry_after=late,
             )
-        self._waiting.append(_Waiting(item, now, deadline))
+        queue.waiting.append(_Waiting(item, now, deadline))
 
-    @property
-    def expected_wait(self) -> float:
-        """How long an item that comes now will wait at most, if all take what they took so far."""
-        if self._free and not self._waiting:
+    def expected_wait(self, kind: Hashable) -> float:
+        """How long an item of ``kind`` that comes now will wait at most, if all take what those
+        of their kind took so far."""
+        if self._free and not len(self):
             return 0.0
-        return self._service * ceil((len(self._waiting) + 1) / self.lanes)
+        count, work = self._ahead(kind, len(self._queues[kind].waiting) + 1)
+        return work / count * ceil(count / self.lanes)
+
+    def _ahead(self, kind: Hashable, own: int) -> tuple[int, float]:
+        """How many items run until ``own`` of ``kind`` have, since kinds take turns, and how long
+        one lane would take for them."""
+        counts = [
+            (own if other == kind else min(own, len(queue.waiting)), queue.service)
+            for other, queue in self._queues.items()
+        ]
+        return sum(count for count, _ in counts), sum(count * service for count, service in counts)
 
     def next_turn(self, now: float) -> Turn[Item]:
         """What to do at time ``now``; what is handed out is gone from here.
 
         A turn with a batch holds a lane until ``finished`` is told.
         """
-        expired = [entry.item for entry in self._waiting if entry.deadline <= now]
-        if expired:
-            self._waiting = deque(entry for entry in self._waiting if entry.deadline > now)
-        if not (self._waiting and self._free):
-            return Turn(expired=expired)
-        # The window starts when the oldest item arrived, not when it is looked at.
-        full_at = self._waiting[0].arrived + self.max_wait
-        if len(self._waiting) < self.max_batch and now < full_at:
-            return Turn(expired=expired, wake_at=full_at)
-        count = min(self.max_batch, -(-len(self._waiting) // self._free))
-        self._free -= 1
-        return Turn(run=[self._waiting.popleft().item for _ in range(count)], expired=expired)
+        expired = [item for queue in self._queues.values() for item in _expire(queue, now)]
+        wake_at = None
+        for kind, queue in self._queues.items() if self._free else ():
+            if not queue.waiting:
+                continue
+            # The window starts when the oldest item arrived, not when it is looked at.
+            full_at = queue.waiting[0].arrived + self.max_wait
+            if len(queue.waiting) < self.max_batch and now < full_at:
+                wake_at = full_at if wake_at is None else min(wake_at, full_at)
+                continue
+            count = min(self.max_batch, -(-len(queue.waiting) // self._free))
+            self._free -= 1
+            self._queues[kind] = self._queues.pop(kind)
+            run = [queue.waiting.popleft().item for _ in range(count)]
+            return Turn(run=run, expired=expired)
+        return Turn(expired=expired, wake_at=wake_at)
 
     @property
     def alone(self) -> bool:
@@ -119,12 +157,21 @@ class Scheduler(Generic[Item]):
 
         Of the batches that run at one time, at most one ever reads true here.
         """
-        return self._free == self.lanes - 1 and not self._waiting
+        return self._free == self.lanes - 1 and not len(self)
 
-    def finished(self, count: int, took: float) -> None:
-        """A batch of ``count`` items has run and its lane is free; it ``took`` that long."""
+    def finished(self, kind: Hashable, count: int, took: float) -> None:
+        """A batch of ``count`` items of ``kind`` has run in ``took``; its lane is free."""
         self._free += 1
+        queue = self._queues[kind]
         newest = took / count
         # The first is all that is known.
-        weight = _SMOOTHING if self._service else 1.0
-        self._service += weight * (newest - self._service)
+        weight = _SMOOTHING if queue.service else 1.0
+        queue.service += weight * (newest - queue.service)
+
+
+def _expire(queue: _Queue[Item], now: float) -> list[Item]:
+    """Take out of ``queue`` the items whose deadline has passed."""
+    expired = [entry.item for entry in queue.waiting if entry.deadline <= now]
+    if expired:
+        queue.waiting = deque(entry for entry in queue.waiting if entry.deadline > now)
+    return expired

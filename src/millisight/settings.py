@@ -43,6 +43,16 @@ HomePath = Annotated[Path, AfterValidator(lambda path: Path(os.path.expanduser(p
 it cannot be expanded."""
 
 
+def _parts(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    return [part for one in value.split(",") if (part := one.strip())]
+
+
+Names = Annotated[tuple[str, ...], BeforeValidator(_parts), Field(min_length=1)]
+"""One or more of something: a list, or one text with commas between them."""
+
+
 class Settings(BaseModel):
     """One frozen value, made at the edge and handed down."""
 
@@ -52,10 +62,12 @@ class Settings(BaseModel):
         default_factory=lambda: Path(platformdirs.user_data_dir("millisight")),
         description="Folder that holds the bundles.",
     )
-    model: str = Field(
-        "auto",
+    model: Names = Field(
+        ("auto",),
         description="Bundle to serve: a name in the store, or a path. "
-        "auto takes resnet18 if it is built, else the starter.",
+        "auto takes resnet18 if it is built, else the starter. Give several to serve them side by "
+        "side: the option again, a list in the file, commas in the variable. The first answers "
+        "who names none.",
     )
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")

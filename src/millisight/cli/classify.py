@@ -10,7 +10,7 @@ import click
 from millisight.bundle import open_bundle
 from millisight.classifier import Classifier, Result
 from millisight.cli import exit_codes
-from millisight.cli.options import setting_options
+from millisight.cli.options import one_model, setting_options
 from millisight.errors import DataError, MillisightError
 from millisight.pictures import find_pictures
 from millisight.predictions import MAX_TOP_K
@@ -39,11 +39,12 @@ def classify(paths: tuple[str, ...], top_k: int, as_json: bool, **flags: Any) ->
       millisight classify --json --top-k 1 holiday/ | jq .predictions[0].label
     """
     settings = load_settings(flags)
+    model = one_model(settings)
     pictures = list(find_pictures(Path(path) for path in paths))
     if not pictures:
         raise DataError(f"There are no pictures in {', '.join(paths)}.")
     failures = 0
-    bundle = open_bundle(settings.model, settings.home)
+    bundle = open_bundle(model, settings.home)
     with Classifier(bundle, settings) as classifier:
         answers = classifier.classify_many(pictures, top_k, return_errors=True)
         for path, answer in zip(pictures, answers, strict=True):

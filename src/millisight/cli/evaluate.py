@@ -31,8 +31,8 @@ def evaluate(model: str, folder: Path, as_json: bool, **flags: Any) -> None:
     Example:
       millisight evaluate starter photographs/
     """
-    settings = load_settings({**flags, "model": model})
-    bundle = open_bundle(settings.model, settings.home)
+    settings = load_settings({**flags, "model": [model]})
+    bundle = open_bundle(model, settings.home)
     labelled = labelled_pictures(folder, bundle.labels)
     answers: list[list[int]] = []
     truth: list[int] = []

@@ -5,9 +5,28 @@ from typing import Any, TypeVar
 
 import click
 
+from millisight.errors import SettingsError
 from millisight.settings import CONFIG, ENV_PREFIX, Settings
 
 Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def one_model(settings: Settings) -> str:
+    """The one model that a command takes. Raises ``SettingsError`` where several are given."""
+    if len(settings.model) > 1:
+        raise SettingsError(
+            f"This takes one model, and {len(settings.model)} are given: "
+            f"{', '.join(settings.model)}.",
+            hint="Choose one with --model.",
+        )
+    return settings.model[0]
+
+
+def _absent_or_all(
+    _context: click.Context, _option: click.Parameter, values: tuple[str, ...]
+) -> tuple[str, ...] | None:
+    """Not given is ``None``, as for options that may come once."""
+    return values or None
 
 
 def setting_options(*names: str) -> Callable[[Function], Function]:
@@ -26,11 +45,16 @@ def setting_options(*names: str) -> Callable[[Function], Function]:
         for name in reversed(names):
             field = Settings.model_fields[name]
             default = "a folder of the user's" if field.default_factory else field.default
+            several = isinstance(default, tuple)
+            if several:
+                default = ", ".join(default)
             shown = "" if default == "" else f" [default: {default}]"
             option = click.option(
                 f"--{name.replace('_', '-')}",
                 name,
                 metavar=name.rsplit("_", 1)[-1].upper(),
+                multiple=several,
+                callback=_absent_or_all if several else None,
                 help=f"{field.description}{shown} [env: {ENV_PREFIX}{name.upper()}]",
             )
             function = option(function)

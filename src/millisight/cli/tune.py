@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from millisight.bundle import open_bundle
-from millisight.cli.options import setting_options
+from millisight.cli.options import one_model, setting_options
 from millisight.cpu import find_cores
 from millisight.errors import GoalMissed
 from millisight.image import Limits
@@ -102,7 +102,7 @@ def tune(
 
 def _run(p99: float | None, seconds: float, images: Path | None, flags: Mapping[str, Any]) -> Run:
     settings = load_settings(flags)
-    bundle = open_bundle(settings.model, settings.home)
+    bundle = open_bundle(one_model(settings), settings.home)
     cores = find_cores()
     # Pillow warns of damaged metadata in files that it reads all the same.
     warnings.filterwarnings("ignore", module="PIL")
@@ -197,7 +197,9 @@ def _next_steps(
     else:
         yield f"Written to {path}"
         options = " ".join(
-            f"--{name} {shlex.quote(value)}" for name, value in flags.items() if value is not None
+            f"--{name} {shlex.quote(value)}"
+            for name, given in flags.items()
+            for value in ([given] if isinstance(given, str) else given or ())
         )
         yield f"Serve with it: millisight serve {options}".rstrip()
     given = given_settings(flags)
