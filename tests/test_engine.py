@@ -151,9 +151,10 @@ def test_a_picture_in_a_lane_that_dies_fails_and_no_more_are_taken() -> None:
             raise KeyboardInterrupt
 
     with dispatcher(Exiting(7)) as one:
+        (thread,) = one._dispatcher._threads
         with pytest.raises(NotReady, match="was stopped"):
             one.submit(picture(0)).result(10)
-        wait_until(lambda: not one.alive)
+        thread.join(10)
         assert not one.alive
         with pytest.raises(NotReady, match="not running"):
             one.submit(picture(0))

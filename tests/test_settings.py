@@ -30,7 +30,7 @@ def refusal(path: Path) -> SettingsError:
 
 def test_defaults_hold_where_nothing_is_said() -> None:
     settings = load_settings(environ={})
-    assert (settings.host, settings.port, settings.model) == ("127.0.0.1", 8000, "auto")
+    assert (settings.host, settings.port, settings.model) == ("127.0.0.1", 8000, ("auto",))
     assert (settings.max_upload_mb, settings.deadline_ms, settings.max_wait_ms) == (10, 5000, 0)
 
 

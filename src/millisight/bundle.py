@@ -195,8 +195,10 @@ def open_bundles(models: Sequence[str], home: Path) -> dict[str, Bundle]:
     found: dict[str, Path] = {}
     for model in models:
         path = find_bundle(model, home)
+        # A link's own name counts, not that of what it leads to.
+        own = Path(os.path.abspath(path)).name  # noqa: PTH100
         # Not every name of a folder is text.
-        name = os.fsencode(os.path.basename(os.path.abspath(path))).decode(errors="replace")
+        name = os.fsencode(own).decode(errors="replace")
         if name in found:
             again = "twice" if found[name].resolve() == path.resolve() else "to two models"
             raise SettingsError(

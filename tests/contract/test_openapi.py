@@ -45,7 +45,9 @@ CONFIG = SchemathesisConfig.from_dict(
         },
     }
 )
-DOCUMENT = create_app(read_bundle(starter_path()), Settings.model_validate({})).openapi()
+DOCUMENT = create_app(
+    {"starter": read_bundle(starter_path())}, Settings.model_validate({})
+).openapi()
 SCHEMA = schemathesis.openapi.from_dict(DOCUMENT, config=CONFIG)
 OPERATIONS = [(path, method) for path, item in DOCUMENT["paths"].items() for method in item]
 

@@ -182,6 +182,8 @@ def test_no_work_is_spent_on_clients_that_have_gone(tmp_path: Path) -> None:
         numbers = httpx.get(f"{server.url}/metrics").text
         # Those that were under way when their clients left cannot be called back.
         [computed] = re.findall(
-            r'^millisight_answers_total{source="computed"} (\S+)', numbers, re.MULTILINE
+            r'^millisight_answers_total{model="starter",source="computed"} (\S+)',
+            numbers,
+            re.MULTILINE,
         )
         assert float(computed) <= 6

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from millisight.bundle import read_bundle, starter_path
+from millisight.bundle import open_bundles
 from millisight.classifier import Classifier
 from millisight.engine import Engine, FakeEngine
 from millisight.server import create_app
@@ -22,9 +22,10 @@ async def serving(
 ) -> AsyncIterator[httpx.AsyncClient]:
     """A client of the app once it is ready; without ``wait``, of one that has not started."""
     ready = asyncio.Event()
-    bundle, chosen = read_bundle(starter_path()), load_settings(settings, {})
+    chosen = load_settings(settings, {})
+    bundles = open_bundles(chosen.model, chosen.home)
     load = partial(Classifier, settings=chosen, engine=engine or FakeEngine(1000))
-    app = create_app(bundle, chosen, load=load, on_ready=ready.set)
+    app = create_app(bundles, chosen, load=load, on_ready=ready.set)
     transport = httpx.ASGITransport(app)
     async with (
         app.router.lifespan_context(app) if wait else nullcontext(),

@@ -57,7 +57,7 @@ def test_a_client_that_leaves_during_its_upload_is_no_error(
 
     async def whole() -> None:
         ready = asyncio.Event()
-        app = create_app(read_bundle(starter_path()), Settings(), on_ready=ready.set)
+        app = create_app({"starter": read_bundle(starter_path())}, Settings(), on_ready=ready.set)
         request = {"type": "http", "method": "POST", "path": "/predict"}
         async with app.router.lifespan_context(app):
             await asyncio.wait_for(ready.wait(), 30)

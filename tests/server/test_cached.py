@@ -13,7 +13,9 @@ from tests.support import encode, solid
 
 def source(metrics: str, name: str) -> float:
     found = re.search(
-        rf'^millisight_answers_total{{source="{name}"}} (\S+)$', metrics, re.MULTILINE
+        rf'^millisight_answers_total{{model="starter",source="{name}"}} (\S+)$',
+        metrics,
+        re.MULTILINE,
     )
     assert found
     return float(found[1])

@@ -20,7 +20,7 @@ from tests.support import encode, solid
 
 def test_nothing_is_answered_after_the_end() -> None:
     async def whole() -> None:
-        app = create_app(read_bundle(starter_path()), Settings())
+        app = create_app({"starter": read_bundle(starter_path())}, Settings())
         async with httpx.AsyncClient(
             transport=httpx.ASGITransport(app), base_url="http://test"
         ) as client:
@@ -38,7 +38,7 @@ def test_a_start_in_the_foreground_is_ready_or_fails(tmp_path: Path) -> None:
     broken = Bundle(tmp_path, starter.manifest, starter.labels)
 
     async def start(bundle: Bundle) -> None:
-        app = create_app(bundle, Settings(), background=False)
+        app = create_app({"own": bundle}, Settings(), background=False)
         async with (
             app.router.lifespan_context(app),
             httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client,
@@ -60,7 +60,7 @@ def test_a_model_that_cannot_be_loaded_is_reported_once_and_never_ready(
     async def whole() -> None:
         failed = asyncio.Event()
         app = create_app(
-            Bundle(tmp_path, starter.manifest, starter.labels),
+            {"own": Bundle(tmp_path, starter.manifest, starter.labels)},
             Settings(),
             on_ready=lambda: reports.append("ready"),
             on_failure=lambda: (reports.append("failed"), failed.set()),

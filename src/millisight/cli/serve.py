@@ -6,7 +6,7 @@ import socket
 import sys
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -14,7 +14,7 @@ import click
 import uvicorn
 
 import millisight
-from millisight.bundle import DEFAULT, STARTER, Bundle, open_bundle, starter_path
+from millisight.bundle import DEFAULT, STARTER, Bundle, open_bundles, starter_path
 from millisight.cli import exit_codes
 from millisight.cli.options import setting_options
 from millisight.cpu import Cores, find_cores
@@ -54,24 +54,25 @@ from millisight.settings import Settings, load_settings
     "log_level",
 )
 def serve(**flags: Any) -> None:
-    """Serve one model over HTTP: the page at /, pictures to POST /predict.
+    """Serve models over HTTP: the page at /, pictures to POST /predict.
 
     \b
     Examples:
       millisight serve
       millisight serve --port 9000 --model efficientnet_lite0
+      millisight serve --model steel --model clothing    (POST /predict?model=clothing)
     """
     settings = load_settings(flags)
     _set_up(settings.log_level)
     read_keys(settings)  # What is wrong with them is said before anything is loaded.
-    bundle = open_bundle(settings.model, settings.home)
+    bundles = open_bundles(settings.model, settings.home)
     cores = find_cores()
     count = worker_count(settings, cores)
     shares = [cores.share(number, count) for number in range(count)]
     run = _run_here if count == 1 else _run_workers
     listeners = listen(settings.host, settings.port, count)
-    _greet(bundle, settings, listeners[0], cores, shares)
-    sys.exit(run(bundle, settings, listeners, shares))
+    _greet(bundles, settings, listeners[0], cores, shares)
+    sys.exit(run(bundles, settings, listeners, shares))
 
 
 def _set_up(log_level: str) -> None:
@@ -89,7 +90,10 @@ def _set_up(log_level: str) -> None:
 
 
 def _run_here(
-    bundle: Bundle, settings: Settings, listeners: list[socket.socket], shares: Sequence[Cores]
+    bundles: Mapping[str, Bundle],
+    settings: Settings,
+    listeners: list[socket.socket],
+    shares: Sequence[Cores],
 ) -> int:
     failed = False
 
@@ -100,7 +104,7 @@ def _run_here(
 
     started = time.monotonic()
     app = create_app(
-        bundle,
+        bundles,
         settings_within(settings, shares[0]),
         on_ready=lambda: click.echo(f"Ready after {time.monotonic() - started:.1f} s."),
         on_failure=on_failure,
@@ -113,7 +117,10 @@ def _run_here(
 
 
 def _run_workers(
-    bundle: Bundle, settings: Settings, listeners: list[socket.socket], shares: Sequence[Cores]
+    bundles: Mapping[str, Bundle],
+    settings: Settings,
+    listeners: list[socket.socket],
+    shares: Sequence[Cores],
 ) -> int:
     started = time.monotonic()
 
@@ -121,7 +128,7 @@ def _run_workers(
         click.echo(f"Ready after {time.monotonic() - started:.1f} s: {len(shares)} workers.")
 
     served = serve_with_workers(
-        bundle,
+        bundles,
         settings,
         listeners,
         shares,
@@ -132,29 +139,37 @@ def _run_workers(
 
 
 def _greet(
-    bundle: Bundle,
+    bundles: Mapping[str, Bundle],
     settings: Settings,
     listener: socket.socket,
     cores: Cores,
     shares: Sequence[Cores],
 ) -> None:
-    """Say which model answers, where its weights came from, on what, and where to look."""
+    """Say which models answer, where their weights came from, on what, and where to look."""
     host, port, *_ = listener.getsockname()
     shown_host = f"[{host}]" if ":" in host else host
     lines = [
         f"millisight {millisight.__version__}",
-        f"  model    {bundle.manifest.describe()}",
+        *_describe_models(bundles),
         f"  cores    {cores.describe()}",
         f"  workers  {_describe_workers(settings, shares)}",
         f"  page     http://{shown_host}:{port}/",
         f"  API      http://{shown_host}:{port}/docs",
     ]
-    if bundle.path == starter_path():
+    if [bundle.path for bundle in bundles.values()] == [starter_path()]:
         lines.append(
             f"This is the {STARTER} model. `make {DEFAULT}` builds torchvision's official "
             f"ResNet-18, which is then served by default."
         )
     click.echo("\n".join(lines))
+
+
+def _describe_models(bundles: Mapping[str, Bundle]) -> list[str]:
+    """What answers; of several, the name to ask for too."""
+    if len(bundles) == 1:
+        return [f"  model    {bundle.manifest.describe()}" for bundle in bundles.values()]
+    lines = [f"{name}: {bundle.manifest.describe()}" for name, bundle in bundles.items()]
+    return [f"  models   {lines[0]}", *(f"           {line}" for line in lines[1:])]
 
 
 def _describe_workers(settings: Settings, shares: Sequence[Cores]) -> str:

@@ -1,15 +1,16 @@
-"""The page, the health checks and what there is to know about the model."""
+"""The page, the health checks and what there is to know about the models."""
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import FileResponse
 from fastapi.staticfiles import StaticFiles
 from pydantic import BaseModel
 
 from millisight.errors import NotReady
 from millisight.server.problems import GUARDED, Problem
+from millisight.server.served import Served
 from millisight.server.service import Service
 
 STATIC = Path(__file__).parent / "static"
@@ -42,20 +43,33 @@ class Live(BaseModel):
 
 
 class Ready(BaseModel):
-    """The model is warmed up and takes pictures."""
+    """Every model is warmed up and takes pictures."""
 
     ready: bool = True
 
 
-class ModelBody(BaseModel):
+class ServedBody(BaseModel):
+    """One of the models that are served: what ``?model=`` asks for, and what that is."""
+
+    name: str
+    digest: str
+    description: str
+
+
+class ModelsBody(BaseModel):
+    """What is served, and which of them answers who names none."""
+
+    default: str
+    models: list[ServedBody]
+
+
+class ModelBody(ServedBody):
     """The bundle's manifest, its labels in the order of the logits, the same in other languages,
     and what the page must know."""
 
     manifest: dict[str, Any]
-    digest: str
     labels: list[str]
     translations: dict[str, list[str]]
-    description: str
     max_upload_mb: float
 
 
@@ -80,19 +94,41 @@ async def ready(request: Request) -> Ready:
     return Ready()
 
 
-@router.get("/model", responses=GUARDED, summary="What answers here")
-async def model(request: Request) -> ModelBody:
-    """Manifest and labels of the bundle."""
+@router.get(
+    "/model",
+    responses={**GUARDED, 404: {"model": Problem, "description": "No such model is served"}},
+    summary="What answers here",
+)
+async def model(
+    request: Request,
+    model: Annotated[str | None, Query(description="Its name; without it, the default")] = None,
+) -> ModelBody:
+    """Manifest and labels of a bundle that is served."""
     service = _service(request)
-    manifest = service.bundle.manifest
+    served = service.find(model)
     return ModelBody(
-        manifest=manifest.model_dump(mode="json"),
-        digest=manifest.digest(),
-        labels=list(service.bundle.labels),
-        translations={tag: list(names) for tag, names in service.bundle.translations.items()},
-        description=manifest.describe(),
+        **summary(served),
+        manifest=served.bundle.manifest.model_dump(mode="json"),
+        labels=list(served.bundle.labels),
+        translations={tag: list(names) for tag, names in served.bundle.translations.items()},
         max_upload_mb=service.settings.max_upload_mb,
     )
+
+
+@router.get("/models", responses=GUARDED, summary="All that answers here")
+async def models(request: Request) -> ModelsBody:
+    """The names that `?model=` takes, the default first."""
+    found = [ServedBody(**summary(served)) for served in _service(request).models.values()]
+    return ModelsBody(default=found[0].name, models=found)
+
+
+def summary(served: Served) -> dict[str, str]:
+    """The fields of a ``ServedBody``."""
+    return {
+        "name": served.name,
+        "digest": served.digest,
+        "description": served.bundle.manifest.describe(),
+    }
 
 
 def _service(request: Request) -> Service:

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
-from millisight.bundle import open_bundle
+from millisight.bundle import open_bundles
 from millisight.errors import Unauthorized
 from millisight.server.door import digest_of, is_one_of, token_of
 from millisight.server.service import Service
@@ -16,16 +16,18 @@ router = APIRouter(include_in_schema=False)
 
 
 class Reloaded(BaseModel):
-    """The model that is served now, or with several workers, will be in a moment."""
+    """What is served now, or with several workers, will be in a moment: the default and the digest
+    of each by its name."""
 
     model: str
     digest: str
+    digests: dict[str, str]
     done: bool
 
 
 @router.post("/admin/reload")
 async def reload(request: Request, response: Response) -> Reloaded:
-    """Read the bundle again. One that cannot be used is refused, and the old one goes on."""
+    """Read the bundles again. If one of them cannot be used, all the old ones go on."""
     service: Service = request.app.state.service
     token = service.settings.admin_token.get_secret_value()
     if not token:
@@ -36,10 +38,14 @@ async def reload(request: Request, response: Response) -> Reloaded:
             hint="Send it as: Authorization: Bearer TOKEN",
         )
     if (ask := request.app.state.reload) is None:
-        bundle = await service.reload()
+        bundles = await service.reload()
     else:
-        bundle = await asyncio.to_thread(open_bundle, service.settings.model, service.settings.home)
+        settings = service.settings
+        bundles = await asyncio.to_thread(open_bundles, settings.model, settings.home)
         ask()
         response.status_code = HTTPStatus.ACCEPTED
-    manifest = bundle.manifest
-    return Reloaded(model=manifest.name, digest=manifest.digest(), done=ask is None)
+    digests = {name: bundle.manifest.digest() for name, bundle in bundles.items()}
+    default, bundle = next(iter(bundles.items()))
+    return Reloaded(
+        model=bundle.manifest.name, digest=digests[default], digests=digests, done=ask is None
+    )

@@ -1,7 +1,7 @@
 """The app factory: routes, middleware, error handlers and lifespan put together."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
@@ -10,7 +10,6 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
 from millisight.bundle import Bundle
-from millisight.classifier import Classifier
 from millisight.server import about, admin, explain, metrics, predict
 from millisight.server.about import STATIC, Static
 from millisight.server.boundary import Boundary
@@ -18,32 +17,32 @@ from millisight.server.door import Door, read_keys
 from millisight.server.express import Express
 from millisight.server.hangup import reload_on_hangup
 from millisight.server.problems import add_error_handlers
-from millisight.server.service import Service
+from millisight.server.service import Load, Service
 from millisight.settings import Settings, listed
 
 DESCRIPTION = "Send a picture, get its most likely classes. Everything happens on this machine."
 
 
 def create_app(
-    bundle: Bundle,
+    bundles: Mapping[str, Bundle],
     settings: Settings,
     *,
-    load: Callable[[Bundle], Classifier] | None = None,
+    load: Load | None = None,
     background: bool = True,
     reload: Callable[[], None] | None = None,
     on_ready: Callable[[], None] = lambda: None,
     on_failure: Callable[[], None] = lambda: None,
 ) -> FastAPI:
-    """An ASGI app that serves ``bundle``.
+    """An ASGI app that serves ``bundles``, by their names; the first answers who names none.
 
-    The model is loaded when the server starts the app, not here; then ``on_ready`` is called, or
+    They are loaded when the server starts the app, not here; then ``on_ready`` is called, or
     ``on_failure`` if that fails. In the ``background`` the health routes answer meanwhile;
-    otherwise the start waits for the model, and fails with it. ``load`` makes the classifier where
-    it is not simply made from a bundle and ``settings``; ``reload`` is called where this process
-    is not the one that exchanges the model. Without it, SIGHUP does. Raises ``SettingsError`` for
+    otherwise the start waits for them, and fails with them. ``load`` makes a classifier where it
+    is not simply made from a bundle and ``settings``; ``reload`` is called where this process is
+    not the one that exchanges the models. Without it, SIGHUP does. Raises ``SettingsError`` for
     API keys that cannot be used.
     """
-    service = Service(bundle, settings, load=load)
+    service = Service(bundles, settings, load=load)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:

@@ -15,11 +15,13 @@ from millisight.explainer import Explanation
 from millisight.heatmap import overlay
 from millisight.server.intake import (
     DEADLINE_PARAMETER,
+    MODEL_PARAMETER,
     REQUEST_BODY,
     RESPONSES,
     TOP_K_PARAMETER,
     Patience,
     TimingsBody,
+    model_of,
     timings_of,
     top_k_of,
     whole_number,
@@ -52,6 +54,7 @@ class ExplainAnswer(BaseModel):
 
 
 _PARAMETERS = [
+    MODEL_PARAMETER,
     TOP_K_PARAMETER,
     DEADLINE_PARAMETER,
     {
@@ -66,9 +69,9 @@ _RESPONSES: dict[int | str, dict[str, Any]] = {
         "description": "The maps; as image/png the first of them over what the network saw",
         "content": {PNG: {"schema": {"type": "string", "format": "binary"}}},
     },
-    404: {"model": Problem, "description": "The model has no class activation maps"},
     406: {"model": Problem, "description": "Neither application/json nor image/png is accepted"},
     **RESPONSES,
+    404: {"model": Problem, "description": "No such model, or one without activation maps"},
 }
 
 
@@ -78,7 +81,8 @@ async def explain(request: Request) -> Response:
 
 
 async def _respond(request: Request, service: Service, patience: Patience) -> Response:
-    service.ready()
+    name = model_of(request)
+    service.ready_one(name)
     kind = _accepted(request)
     top_k = top_k_of(request)
     classes = [whole_number("class", value) for value in request.query_params.getlist("class")]
@@ -86,7 +90,9 @@ async def _respond(request: Request, service: Service, patience: Patience) -> Re
         raise BadParameter("Give either top_k or class, not both.")
     picture = await read_picture(request, max_bytes=int(service.settings.max_upload_mb * 1e6))
     with patience.watching():
-        explanation = await service.explain(picture, top_k, classes, deadline=patience.deadline)
+        explanation = await service.explain(
+            name, picture, top_k, classes, deadline=patience.deadline
+        )
     parts, server_timing = timings_of(explanation.timings_ms)
     headers = {"Server-Timing": server_timing, "Vary": "Accept"}
     if kind == PNG:

@@ -1,4 +1,4 @@
-"""What SIGHUP means: the terminal is gone, or somebody asks for the model to be read again."""
+"""What SIGHUP means: the terminal is gone, or somebody asks for the models to be read again."""
 
 import asyncio
 import logging
@@ -26,7 +26,7 @@ class Terminal:
 
 
 def reload_on_hangup(service: Service) -> None:
-    """Have SIGHUP exchange the model of this process, or end it with its terminal.
+    """Have SIGHUP exchange the models of this process, or end it with its terminal.
 
     Where SIGHUP is ignored, as under nohup, it stays so. Outside the main thread, which alone may
     say what signals do, nothing changes.
@@ -60,8 +60,8 @@ async def _reload(service: Service) -> None:
 
 
 def say_refused(error: MillisightError) -> None:
-    """Log why a model was not exchanged; where it happened is of no use to whoever reads that."""
-    logger.error("%s %s The old model goes on.", error.message, error.hint)
+    """Log why nothing was exchanged; where it happened is of no use to whoever reads that."""
+    logger.error("%s %s What was served goes on.", error.message, error.hint)
 
 
 def _there_is_one() -> bool:

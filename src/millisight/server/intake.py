@@ -46,6 +46,12 @@ TOP_K_PARAMETER = {
     "description": "How many classes",
     "schema": {"type": "integer", "minimum": 1, "maximum": MAX_TOP_K, "default": DEFAULT_TOP_K},
 }
+MODEL_PARAMETER = {
+    "name": "model",
+    "in": "query",
+    "description": "Which model is asked; without it, the default of GET /models",
+    "schema": {"type": "string"},
+}
 DEADLINE_PARAMETER = {
     "name": DEADLINE_HEADER,
     "in": "header",
@@ -55,6 +61,7 @@ DEADLINE_PARAMETER = {
 RESPONSES: dict[int | str, dict[str, Any]] = {
     400: {"model": Problem, "description": "No picture in the request"},
     **GUARDED,
+    404: {"model": Problem, "description": "No such model is served"},
     413: {"model": Problem, "description": "Too many bytes or too many pixels"},
     415: {"model": Problem, "description": "Not a picture in a supported format"},
     422: {"model": Problem, "description": "A damaged picture or a wrong parameter"},
@@ -149,6 +156,13 @@ def top_k_of(request: Request) -> int:
     top_k = whole_number("top_k", given)
     check_top_k(top_k)
     return top_k
+
+
+def model_of(request: Request) -> str | None:
+    """The name in the query's ``model``, if there is one."""
+    if not request.scope["query_string"]:
+        return None
+    return request.query_params.get("model")
 
 
 def whole_number(name: str, given: str) -> int:

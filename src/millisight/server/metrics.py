@@ -18,6 +18,10 @@ from millisight.server.problems import GUARDED
 SHARED_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 """Environment variable of prometheus_client: where several workers add up their numbers."""
 
+COMPUTED = "computed"
+SHARED = "shared"
+REMEMBERED = "remembered"
+
 router = APIRouter()
 
 
@@ -33,16 +37,17 @@ class Metrics:
             ["route", "status"],
             registry=self._registry,
         )
-        answers = Counter(
+        self._answers = Counter(
             "millisight_answers",
-            "Pictures answered, by where the answer came from: computed for this request, shared "
-            "with one under way, or remembered.",
-            ["source"],
+            "Pictures answered, by model and by where the answer came from: computed for this "
+            "request, shared with one under way, or remembered.",
+            ["model", "source"],
             registry=self._registry,
         )
-        self.computed = answers.labels("computed")
-        self.shared = answers.labels("shared")
-        self.remembered = answers.labels("remembered")
+
+    def answered(self, model: str, source: str) -> None:
+        """One picture, by the model of that name."""
+        self._answers.labels(model, source).inc()
 
     def count(self, scope: Scope, status: int) -> None:
         """One answer with ``status`` to the request of ``scope``."""

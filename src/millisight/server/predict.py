@@ -10,11 +10,13 @@ from pydantic import BaseModel
 from millisight.classifier import Result
 from millisight.server.intake import (
     DEADLINE_PARAMETER,
+    MODEL_PARAMETER,
     REQUEST_BODY,
     RESPONSES,
     TOP_K_PARAMETER,
     Patience,
     TimingsBody,
+    model_of,
     timings_of,
     top_k_of,
     within_deadline,
@@ -47,6 +49,7 @@ PATH = "/predict"
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 _PARAMETERS = [
+    MODEL_PARAMETER,
     TOP_K_PARAMETER,
     DEADLINE_PARAMETER,
     {
@@ -65,17 +68,22 @@ async def predict(request: Request) -> Response:
 
 
 async def _respond(request: Request, service: Service, patience: Patience) -> Response:
-    service.ready()
+    name = model_of(request)
+    service.ready_one(name)
     top_k = top_k_of(request)
     picture = await read_picture(request, max_bytes=int(service.settings.max_upload_mb * 1e6))
     started = time.monotonic()
-    key = service.key(picture, top_k)
+    # Not the one from before: it may have been exchanged while the picture came in.
+    served = service.ready_one(name)
+    key = served.key(picture, top_k)
     etag = f'W/"{key}"'
     # The weak comparison of RFC 9110, section 8.8.3.2: W/ makes no difference.
     if f'"{key}"' in request.headers.get("if-none-match", ""):
         return Response(status_code=304, headers={"ETag": etag})
     with patience.watching():
-        result, cached = await service.answer(key, picture, top_k, deadline=patience.deadline)
+        result, cached = await service.answer(
+            served, key, picture, top_k, deadline=patience.deadline
+        )
     timings = result.timings_ms
     if cached:
         # What this answer cost, not what it once cost somebody else.

@@ -1,45 +1,53 @@
-"""What the routes share: the settings, the bundle, the cache and, once warm, the classifier."""
+"""What the routes share: the settings, the models, the cache and the numbers."""
 
 import asyncio
 import contextlib
 import gc
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from functools import partial
+from typing import Protocol
 
-import millisight
-from millisight.bundle import Bundle, open_bundle
-from millisight.cache import ResultCache, result_key
+from millisight.bundle import Bundle, open_bundles
+from millisight.cache import ResultCache
 from millisight.classifier import Classifier, Result
-from millisight.errors import DeadlineExceeded, NotReady
+from millisight.crew import Crew
+from millisight.errors import DeadlineExceeded, ModelNotFound, NotReady
 from millisight.explainer import Explanation
-from millisight.server.metrics import Metrics
+from millisight.server.metrics import COMPUTED, REMEMBERED, SHARED, Metrics
+from millisight.server.served import Served
 from millisight.settings import Settings
 
 logger = logging.getLogger(__name__)
 
 
+class Load(Protocol):
+    """Makes a classifier, which takes blocking time."""
+
+    def __call__(self, bundle: Bundle, *, crew: Crew | None) -> Classifier:
+        """See ``Classifier``."""
+        ...
+
+
 class Service:
-    """One model being served. Liveness holds from the start, readiness once it is warmed up."""
+    """What is served. Liveness holds from the start, readiness once every model is warmed up."""
 
     def __init__(
-        self,
-        bundle: Bundle,
-        settings: Settings,
-        *,
-        load: Callable[[Bundle], Classifier] | None = None,
+        self, bundles: Mapping[str, Bundle], settings: Settings, *, load: Load | None = None
     ) -> None:
-        """Nothing is loaded yet; ``load`` does it, by default here and now when asked to start."""
+        """Nothing is loaded yet; ``load`` does it, by default here and now when asked to start.
+
+        ``bundles`` are by name; the first answers who names none.
+        """
         self.settings = settings
         self._load = load or partial(Classifier, settings=settings)
-        self._classifier: Classifier | None = None
         self._exchanging = asyncio.Lock()
         self._preparing = asyncio.Lock()
         self._stopping = False
         self.metrics = Metrics()
-        self._take(bundle)
+        self._take({name: Served(name, bundle) for name, bundle in bundles.items()})
         self._cache: ResultCache[Result] | None = None
         if settings.cache_entries:
             self._cache = ResultCache(
@@ -50,11 +58,12 @@ class Service:
 
     async def start(self, on_ready: Callable[[], None], on_failure: Callable[[], None]) -> None:
         """Load and warm up in the background of the event loop; then readiness turns true."""
+        bundles = {name: served.bundle for name, served in self.models.items()}
         try:
-            self._classifier = await asyncio.to_thread(self._load, self.bundle)
+            self._take(await asyncio.to_thread(self._loaded, bundles))
             # What is there now stays: looking through it for garbage would hold up a request.
             gc.freeze()
-        # Whatever stops the model from loading stops the server, with its reason in the log.
+        # Whatever stops a model from loading stops the server, with its reason in the log.
         except Exception:
             logger.exception("The model could not be loaded")
             on_failure()
@@ -64,58 +73,101 @@ class Service:
     async def stop(self) -> None:
         """Turn readiness false, answer what is queued, end the threads."""
         self._stopping = True
-        if self._classifier is not None:
-            await asyncio.to_thread(self._classifier.close)
+        await asyncio.to_thread(_close, self.models.values())
 
-    def _take(self, bundle: Bundle) -> None:
-        self.bundle = bundle
-        self._identity = (millisight.__version__, bundle.manifest.digest())
+    def _take(self, models: dict[str, Served]) -> None:
+        self.models: Mapping[str, Served] = models
+        """By name; the first is the default."""
+        self._default = next(iter(models.values()))
 
-    async def reload(self) -> Bundle:
-        """Change over to the bundle that is there now; what is under way is answered by the old.
+    def _loaded(self, bundles: Mapping[str, Bundle]) -> dict[str, Served]:
+        """Every one of ``bundles`` with its classifier, all with one crew.
+
+        What is loaded already is kept. If one cannot be loaded, those are closed that were.
+        """
+        loaded: dict[str, Served] = {}
+        crew = next((one.classifier.crew for one in self.models.values() if one.classifier), None)
+        try:
+            for name, bundle in bundles.items():
+                now = self.models.get(name)
+                if now is not None and now.classifier is not None and now.bundle == bundle:
+                    loaded[name] = now
+                    continue
+                loaded[name] = Served(name, bundle, classifier := self._load(bundle, crew=crew))
+                crew = classifier.crew
+        except BaseException:
+            _close(one for one in loaded.values() if one is not self.models.get(one.name))
+            raise
+        return loaded
+
+    async def reload(self) -> Mapping[str, Bundle]:
+        """Change over to the bundles that are there now; what is under way is answered by the old.
 
         Raises ``NotReady`` before ``start`` is done, and what makes a bundle unusable; then the
-        old one goes on.
+        old ones go on, all of them.
         """
         async with self._exchanging:
-            old = self.ready()
-            bundle = await asyncio.to_thread(open_bundle, self.settings.model, self.settings.home)
-            new = await asyncio.to_thread(self._load, bundle)
-            self._classifier = new
-            self._take(bundle)
+            self.ready()
+            old = self.models
+            bundles = await asyncio.to_thread(open_bundles, self.settings.model, self.settings.home)
+            new = await asyncio.to_thread(self._loaded, bundles)
+            self._take(new)
             gc.freeze()
-            await asyncio.to_thread(old.close)
-            if self._stopping:  # It stopped the old one and could not know of the new.
-                await asyncio.to_thread(new.close)
-        logger.info("Serving %s now", bundle.manifest.describe())
-        return bundle
+            kept = set(new.values())
+            await asyncio.to_thread(_close, [one for one in old.values() if one not in kept])
+            if self._stopping:  # It stopped the old ones and could not know of the new.
+                await asyncio.to_thread(_close, new.values())
+        logger.info("Serving %s now", describe(bundles))
+        return bundles
 
     @property
     def alive(self) -> bool:
-        """False once the thread that feeds the network has died: only a restart helps then."""
-        return self._classifier is None or self._stopping or self._classifier.alive
+        """False once the thread that feeds the networks has died: only a restart helps then."""
+        return self._stopping or all(served.alive for served in self.models.values())
 
-    def ready(self) -> Classifier:
-        """The classifier, warmed up. Raises ``NotReady`` before that and after ``stop``."""
-        if self._classifier is None or self._stopping or not self._classifier.alive:
-            raise NotReady("The model is not ready.", hint="Try again in a moment.")
-        return self._classifier
+    def ready(self) -> None:
+        """Raises ``NotReady`` until every model is warmed up, and after ``stop``."""
+        for served in self.models.values():
+            self._check(served)
 
-    def key(self, picture: bytes, top_k: int) -> str:
-        """Names the answer to a request: the same key, the same predictions."""
-        return result_key(picture, top_k, *self._identity)
+    def find(self, name: str | None = None) -> Served:
+        """The model of that name, the default without one. Raises ``ModelNotFound``."""
+        if name is None:
+            return self._default
+        try:
+            return self.models[name]
+        except KeyError:
+            raise ModelNotFound(
+                f"No model is served as {name[:100]!r}.",
+                hint=f"Served here: {', '.join(self.models)}.",
+            ) from None
+
+    def ready_one(self, name: str | None) -> Served:
+        """What ``find`` finds, warmed up. Raises ``ModelNotFound`` and ``NotReady``."""
+        served = self.find(name)
+        self._check(served)
+        return served
+
+    def _check(self, served: Served) -> None:
+        served.ready()
+        if self._stopping:
+            raise NotReady("The server is stopping.", hint="Try again in a moment.")
 
     async def answer(
-        self, key: str, picture: bytes, top_k: int, *, deadline: float
+        self, served: Served, key: str, picture: bytes, top_k: int, *, deadline: float
     ) -> tuple[Result, bool]:
-        """The result, and whether it was there already or another request's computation."""
-        submit = partial(self.ready().submit, picture, top_k, deadline=deadline)
+        """The result, and whether it was there already or another request's computation.
+
+        ``key`` is that of ``served``, which is to be found anew after everything that takes time.
+        """
+        submit = partial(served.ready().submit, picture, top_k, deadline=deadline)
+        count = partial(self.metrics.answered, served.name)
         if self._cache is None:
             result = await asyncio.wrap_future(submit())
-            self.metrics.computed.inc()
+            count(COMPUTED)
             return result, False
         if (known := self._cache.get(key)) is not None:
-            self.metrics.remembered.inc()
+            count(REMEMBERED)
             return known, True
         while True:
             computation, joined = self._cache.join(key, submit)
@@ -129,24 +181,46 @@ class Service:
                 if not joined or time.monotonic() >= deadline:
                     raise
             else:
-                (self.metrics.shared if joined else self.metrics.computed).inc()
+                count(SHARED if joined else COMPUTED)
                 return result, joined
 
     async def explain(
-        self, picture: bytes, top_k: int, classes: Sequence[int], *, deadline: float
+        self,
+        name: str | None,
+        picture: bytes,
+        top_k: int,
+        classes: Sequence[int],
+        *,
+        deadline: float,
     ) -> Explanation:
         """The class activation maps of ``picture``; see ``Classifier.explain``."""
         async with self._preparing:
-            while not (explainer := self.ready().explainer).prepared:
+            while not (explainer := self._classifier(name).explainer).prepared:
                 try:
                     # Not in the event loop: a graph is compiled.
                     await asyncio.to_thread(explainer.prepare)
                 except NotReady:
-                    if explainer is self.ready().explainer:
+                    if explainer is self._classifier(name).explainer:
                         raise
                     # The model was exchanged meanwhile.
-        submitted = self.ready().submit_explain(picture, top_k, classes=classes, deadline=deadline)
+        submitted = self._classifier(name).submit_explain(
+            picture, top_k, classes=classes, deadline=deadline
+        )
         return await asyncio.wrap_future(submitted)
+
+    def _classifier(self, name: str | None) -> Classifier:
+        return self.ready_one(name).ready()
+
+
+def describe(bundles: Mapping[str, Bundle]) -> str:
+    """One line for the log: what each of them is."""
+    return "; ".join(bundle.manifest.describe() for bundle in bundles.values())
+
+
+def _close(models: Iterable[Served]) -> None:
+    for served in models:
+        if served.classifier is not None:
+            served.classifier.close()
 
 
 async def _outcome(computation: "Future[Result]") -> Result:

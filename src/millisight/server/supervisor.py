@@ -1,15 +1,15 @@
-"""The process above the workers: uvicorn's supervisor, with a model that can be exchanged.
+"""The process above the workers: uvicorn's supervisor, with models that can be exchanged.
 
 uvicorn's starts the workers, replaces one that dies and stops them all. What is added here: when
 all are ready, that those which die before they could answer end the server, and that the workers
-change over to a new bundle one by one.
+change over to new bundles one by one.
 """
 
 import contextlib
 import logging
 import signal
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from multiprocessing import resource_tracker
 
 import uvicorn
@@ -19,6 +19,7 @@ from uvicorn.supervisors.multiprocess import Process
 from millisight.bundle import Bundle
 from millisight.errors import MillisightError
 from millisight.server.hangup import Terminal, say_refused
+from millisight.server.service import describe
 
 logger = logging.getLogger(__name__)
 
@@ -28,8 +29,9 @@ MOST_STILLBORN = 3
 _LOADING_SECONDS = 60.0
 """A worker that does not answer by then will not."""
 
-Configure = Callable[[Bundle, int | None], uvicorn.Config]
-"""The configuration of a worker that serves a bundle; with a number, of one that is to have it."""
+Configure = Callable[[Mapping[str, Bundle], int | None], uvicorn.Config]
+"""The configuration of a worker that serves bundles by name; with a number, of one that is to
+have it."""
 
 
 class Supervisor(Multiprocess):
@@ -38,17 +40,17 @@ class Supervisor(Multiprocess):
     def __init__(
         self,
         config: Configure,
-        bundle: Bundle,
+        bundles: Mapping[str, Bundle],
         sockets: list[socket.socket],
         *,
-        renew: Callable[[], Bundle],
+        renew: Callable[[], Mapping[str, Bundle]],
         number_of: Callable[[int], int | None],
         on_ready: Callable[[], None],
     ) -> None:
-        """``config`` makes workers' configurations, at first for ``bundle``; ``renew`` reads the
-        bundle that is there now; ``number_of`` tells the number of the worker with a process id."""
+        """``config`` makes workers' configurations, at first for ``bundles``; ``renew`` reads
+        those that are there now; ``number_of`` tells the number of the worker with a process id."""
         hangup = signal.getsignal(signal.SIGHUP)
-        super().__init__(config(bundle, None), sockets)
+        super().__init__(config(bundles, None), sockets)
         if hangup is signal.SIG_IGN:
             # So nohup has it.
             signal.signal(signal.SIGHUP, hangup)
@@ -112,13 +114,13 @@ class Supervisor(Multiprocess):
         super().terminate_all()
 
     def reload(self) -> None:
-        """Change over to the bundle that is there now, worker by worker.
+        """Change over to the bundles that are there now, worker by worker.
 
         Each answers until its successor does, on the same socket: no connection is refused. What
         cannot be loaded changes nothing.
         """
         try:
-            bundle = self._renew()
+            bundles = self._renew()
         except MillisightError as error:
             say_refused(error)
             return
@@ -126,23 +128,23 @@ class Supervisor(Multiprocess):
             if {signal.SIGTERM, signal.SIGINT, signal.SIGQUIT} & set(self.signal_queue):
                 return
             number = None if old.pid is None else self._number_of(old.pid)
-            new = Process(self._configure(bundle, number), self.sockets)
+            new = Process(self._configure(bundles, number), self.sockets)
             with no_interrupts():
                 new.start()
             if not new.wait_until_ready(_LOADING_SECONDS, self.should_exit):
                 new.kill()
                 new.join()
-                logger.error("The new model cannot be loaded. The old one goes on.")
+                logger.error("The new models cannot be loaded. The old ones go on.")
                 return
-            # From now on the old bundle may not be there any more.
-            self.config = self._configure(bundle, None)
+            # From now on the old bundles may not be there any more.
+            self.config = self._configure(bundles, None)
             old.terminate()
             old.join()
             self.processes[index] = new
             self._answering.discard(old)
             self._answering.add(new)
         self._let_go()
-        logger.info("Every worker serves %s now", bundle.manifest.describe())
+        logger.info("Every worker serves %s now", describe(bundles))
 
     def handle_usr1(self) -> None:
         """A worker was asked for it."""

@@ -1,4 +1,4 @@
-"""Several server processes on one port, each with its own model and its own share of the cores.
+"""Several server processes on one port, each with its own models and its own share of the cores.
 
 The supervisor starts the workers and looks after them; here is what a worker does: it takes its
 number, and with it its cores and its socket, and does not outlive the supervisor.
@@ -14,7 +14,7 @@ import socket
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -22,7 +22,7 @@ import uvicorn
 from fastapi import FastAPI
 from uvicorn.config import STARTUP_FAILURE
 
-from millisight.bundle import Bundle, open_bundle, read_bundle
+from millisight.bundle import Bundle, open_bundles, read_bundle
 from millisight.cpu import Cores
 from millisight.errors import BundleError, MillisightError, NotReady, SettingsError
 from millisight.server.app import create_app
@@ -52,7 +52,7 @@ def settings_within(settings: Settings, share: Cores) -> Settings:
 
 
 def serve_with_workers(
-    bundle: Bundle,
+    bundles: Mapping[str, Bundle],
     settings: Settings,
     listeners: list[socket.socket],
     shares: Sequence[Cores],
@@ -60,7 +60,7 @@ def serve_with_workers(
     set_up: Callable[[], None],
     on_ready: Callable[[], None],
 ) -> bool:
-    """Serve until a signal ends it; false if a worker cannot load the model.
+    """Serve until a signal ends it; false if a worker cannot load a model.
 
     Each worker has one of ``listeners`` and one of ``shares``. ``set_up`` is called first in every
     worker, ``on_ready`` here once all of them answer. Raises ``NotReady`` if workers die one after
@@ -68,9 +68,9 @@ def serve_with_workers(
     """
     with _shared_folder() as folder:
 
-        def configure(bundle: Bundle, number: int | None) -> uvicorn.Config:
+        def configure(bundles: Mapping[str, Bundle], number: int | None) -> uvicorn.Config:
             return uvicorn.Config(
-                partial(_worker, bundle, settings, listeners, shares, folder, set_up, number),
+                partial(_worker, bundles, settings, listeners, shares, folder, set_up, number),
                 factory=True,
                 workers=len(shares),
                 **uvicorn_options(settings),
@@ -79,9 +79,9 @@ def serve_with_workers(
 
         supervisor = Supervisor(
             configure,
-            bundle,
+            bundles,
             listeners,
-            renew=partial(open_bundle, settings.model, settings.home),
+            renew=partial(open_bundles, settings.model, settings.home),
             number_of=partial(_number_of, folder, len(shares)),
             on_ready=on_ready,
         )
@@ -118,7 +118,7 @@ def _shared_folder() -> Iterator[Path]:
 
 
 def _worker(
-    bundle: Bundle,
+    bundles: Mapping[str, Bundle],
     settings: Settings,
     listeners: list[socket.socket],
     shares: Sequence[Cores],
@@ -138,12 +138,13 @@ def _worker(
     listeners[:] = [own]
     share.take()
     try:
-        _check_unchanged(bundle)
+        for bundle in bundles.values():
+            _check_unchanged(bundle)
     except MillisightError as error:
         logger.critical("%s %s", error.message, error.hint)
         sys.exit(STARTUP_FAILURE)
     app = create_app(
-        bundle, settings_within(settings, share), background=False, reload=_ask_supervisor
+        bundles, settings_within(settings, share), background=False, reload=_ask_supervisor
     )
     threading.Thread(target=_watch, args=(app.state.service,), daemon=True).start()
     return app
