@@ -258,3 +258,18 @@ def test_the_starters_classes_have_chinese_names_of_their_own() -> None:
     assert named["golden retriever"] == "金毛寻回犬"
     assert named["mortar"] == "研钵"
     assert named["toilet tissue"] == "卫生纸"
+
+
+def test_several_are_known_by_the_names_of_their_folders(tmp_path: Path) -> None:
+    shutil.copytree(starter_path(), tmp_path / "bundles" / "steel")
+    shutil.copytree(starter_path(), tmp_path / "other" / "steel")
+    (tmp_path / "link").symlink_to(tmp_path / "other" / "steel")
+    found = open_bundles(["steel", "starter", str(tmp_path / "link")], tmp_path)
+    assert list(found) == ["steel", "starter", "link"]
+    assert found["steel"].path == tmp_path / "bundles" / "steel"
+    with pytest.raises(SettingsError, match="The name steel is given to two models"):
+        open_bundles(["steel", str(tmp_path / "other" / "steel")], tmp_path)
+    with pytest.raises(SettingsError, match="The name starter is given twice"):
+        open_bundles(["auto", "starter"], tmp_path)
+    with pytest.raises(ModelNotFound, match="no model 'none'"):
+        open_bundles(["steel", "none"], tmp_path)

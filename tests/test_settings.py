@@ -70,6 +70,16 @@ def test_a_misspelt_name_is_answered_with_the_nearest_right_one() -> None:
     assert "Known settings: home, model" in caught.value.hint
 
 
+def test_several_models_are_a_list_or_a_text_with_commas(tmp_path: Path) -> None:
+    file = write(tmp_path / "mine.toml", 'model = ["a, b", "c"]')
+    assert load_settings({"config": str(file)}, {}).model == ("a, b", "c")
+    assert load_settings({}, {"MILLISIGHT_MODEL": "a, b,c"}).model == ("a", "b", "c")
+    assert load_settings({"model": ("a,b", "c")}, {}).model == ("a,b", "c")
+    for nothing in ("", " , "):
+        with pytest.raises(SettingsError, match="Setting model cannot be"):
+            load_settings({}, {"MILLISIGHT_MODEL": nothing})
+
+
 def test_settings_do_not_change_once_made() -> None:
     settings = load_settings(environ={})
     with pytest.raises(ValueError, match="frozen"):

@@ -135,3 +135,19 @@ def test_building_here_says_what_to_do_instead(run: Run) -> None:
     done = run("build", "resnet18")
     fails(done, 6, "can serve but not build", "make build-env")
     assert len(done.stderr.splitlines()) == 2
+
+
+def test_what_takes_one_model_says_so_where_several_are_given(run: Run, pictures: Path) -> None:
+    words = "This takes one model, and 2 are given: starter, other."
+    several = ("--model", "starter", "--model", "other")
+    fails(run("classify", *several, pictures / "a.jpg"), 2, words, "Choose one with --model.")
+    fails(run("tune", *several), 2, words)
+    environ = {"MILLISIGHT_MODEL": "starter,other"}
+    fails(run("classify", pictures / "a.jpg", **environ), 2, words)
+    assert run("classify", "--model", "starter", pictures / "a.jpg", **environ).returncode == 0
+    assert run("evaluate", "none", pictures, **environ).returncode == 4
+
+
+def test_serve_refuses_the_same_model_twice(run: Run) -> None:
+    several = ("--model", "starter", "--model", "starter", "--port", 0)
+    fails(run("serve", *several), 2, "The name starter is given twice", "rename one of them")

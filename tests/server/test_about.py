@@ -83,6 +83,7 @@ def test_the_page_and_the_documentation_need_no_other_host(against: Against) -> 
             "/health/live",
             "/health/ready",
             "/model",
+            "/models",
             "/metrics",
         }
         answers = paths["/predict"]["post"]["responses"]

@@ -132,9 +132,9 @@ def test_no_map_is_made_for_who_has_gone(against: Against) -> None:
     async def check(client: httpx.AsyncClient) -> None:
         assert (await client.post("/explain", content=JPEG)).status_code == 200
         service = client._transport.app.state.service  # type: ignore[attr-defined]
-        before = service.ready().explainer.prepare()._engine
-        counting = Counting(before)
-        service.ready().explainer.prepare()._engine = counting
+        line = service.find().ready().explainer.prepare()
+        counting = Counting(line.engine)
+        line.engine = counting
         posts = [asyncio.create_task(client.post("/explain", content=JPEG)) for _ in range(12)]
         await asyncio.to_thread(counting.running.wait, 20)
         for post in posts:

@@ -1,6 +1,7 @@
 """What is counted, for Prometheus: ``GET /metrics``."""
 
 import os
+from collections.abc import Iterable
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
@@ -44,6 +45,12 @@ class Metrics:
             ["model", "source"],
             registry=self._registry,
         )
+
+    def begin(self, models: Iterable[str]) -> None:
+        """Show the numbers of ``models`` by name, of which nothing is counted yet."""
+        for model in models:
+            for source in (COMPUTED, SHARED, REMEMBERED):
+                self._answers.labels(model, source)
 
     def answered(self, model: str, source: str) -> None:
         """One picture, by the model of that name."""

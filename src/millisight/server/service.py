@@ -79,6 +79,7 @@ class Service:
         self.models: Mapping[str, Served] = models
         """By name; the first is the default."""
         self._default = next(iter(models.values()))
+        self.metrics.begin(models)
 
     def _loaded(self, bundles: Mapping[str, Bundle]) -> dict[str, Served]:
         """Every one of ``bundles`` with its classifier, all with one crew.

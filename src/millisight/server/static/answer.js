@@ -2,7 +2,7 @@
 
 import { element, make, reveal, say } from "./dom.js";
 import { drawHeat } from "./heat.js";
-import { explain, model } from "./server.js";
+import { explain } from "./server.js";
 import { language, milliseconds, percent, text, warningText } from "./texts.js";
 
 const KEPT = 20;
@@ -12,13 +12,16 @@ let current = null; // What is shown: { file, url, answer, seen, maps, chosen }.
 let kept = [];
 
 /** The name of a class in the page's language. */
-export const plainName = (one) => model?.translations[language]?.[one.index] ?? one.label;
+export const plainName = (one) => one.by.translations[language]?.[one.index] ?? one.label;
 
 /** The same, with the English one beside it. */
 export function className(one) {
   const own = plainName(one);
   return own === one.label ? [own] : [`${own} `, make("small", one.label, { lang: "en" })];
 }
+
+/** The picture that is shown. */
+export const shown = () => current?.file;
 
 /** Show the picture at once; its answer follows. */
 export function showWaiting(file) {
@@ -118,7 +121,7 @@ function hideMap() {
 function explainable({ file, answer, unshown }) {
   // Browsers do not turn WebP as its EXIF data say.
   const turned = file.type === "image/webp" && answer.warnings.includes("exif_rotated");
-  return model?.manifest.activation_map && !unshown && !turned;
+  return answer.by.manifest.activation_map && !unshown && !turned;
 }
 
 function predictionRow(entry, one) {

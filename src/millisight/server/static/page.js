@@ -1,6 +1,6 @@
 // The page: how pictures come in, and who is told.
 
-import { forget, showAnswer, showWaiting, startAnswer, translateAnswer } from "./answer.js";
+import { forget, showAnswer, showWaiting, shown, startAnswer, translateAnswer } from "./answer.js";
 import { classifyMany, startBatch, translateBatch } from "./batch.js";
 import { element, make, reveal } from "./dom.js";
 import { renderCode, renderModel, startPanels } from "./panels.js";
@@ -136,6 +136,19 @@ async function begin() {
   }
 }
 
+/** Have another model answer, also to the picture that is shown. */
+async function choose(name) {
+  try {
+    await fetchModel(name);
+    solved(choose);
+    if (shown()) classify(shown());
+  } catch (error) {
+    setProblem({ ...error, owner: choose, retry: () => choose(name) });
+  }
+  translateAll();
+}
+
+element("served").addEventListener("change", ({ target }) => choose(target.value));
 element("language").addEventListener("click", () => {
   switchLanguage();
   translateAll();
@@ -144,7 +157,7 @@ element("theme").addEventListener("click", () => {
   const root = document.documentElement;
   root.dataset.theme = THEMES[(THEMES.indexOf(root.dataset.theme) + 1) % THEMES.length];
   remember("theme", root.dataset.theme);
-  element("theme").textContent = text("themes")[root.dataset.theme];
+  translateAll();
 });
 element("retry").addEventListener("submit", (event) => {
   event.preventDefault();

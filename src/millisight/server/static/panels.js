@@ -2,7 +2,7 @@
 
 import { className } from "./answer.js";
 import { element, make } from "./dom.js";
-import { key, model } from "./server.js";
+import { asking, key, model, served } from "./server.js";
 import { text } from "./texts.js";
 
 function facts() {
@@ -27,6 +27,9 @@ function facts() {
 export function renderModel() {
   const entries = Object.entries(facts()).filter(([, value]) => value !== undefined);
   element("facts").replaceChildren(...entries.flatMap(([key, value]) => [make("dt", text("facts")[key]), make("dd", String(value))]));
+  element("choice").hidden = served.length < 2;
+  element("served").replaceChildren(...served.map((name) => make("option", name)));
+  element("served").value = model.name;
   renderClasses();
 }
 
@@ -34,7 +37,7 @@ function renderClasses() {
   if (!model) return;
   const wanted = element("search").value.trim().toLowerCase();
   const found = model.labels
-    .map((label, index) => ({ label, index }))
+    .map((label, index) => ({ label, index, by: model }))
     .filter(({ label, index }) =>
       [label, ...Object.values(model.translations).map((names) => names[index])].some((name) => name.toLowerCase().includes(wanted)));
   element("found").textContent = text("found", found.length);
@@ -42,14 +45,14 @@ function renderClasses() {
 }
 
 const SAMPLES = {
-  curl: (url) => `curl -F file=@photo.jpg${key && ' -H "Authorization: Bearer $KEY"'} "${url}/predict?top_k=3"`,
+  curl: (url) => `curl -F file=@photo.jpg${key && ' -H "Authorization: Bearer $KEY"'} "${url}"`,
   Python: (url) => `import json
 import os
 from pathlib import Path
 from urllib.request import Request, urlopen
 
 picture = Path("photo.jpg").read_bytes()
-request = Request("${url}/predict?top_k=3", data=picture)
+request = Request("${url}", data=picture)
 ${key && 'request.add_header("Authorization", "Bearer " + os.environ["KEY"])\n'}with urlopen(request) as response:
     for best in json.load(response)["predictions"]:
         print(best["label"], best["confidence"])`,
@@ -57,15 +60,16 @@ ${key && 'request.add_header("Authorization", "Bearer " + os.environ["KEY"])\n'}
 
 const body = await readFile("photo.jpg");
 const headers = ${key ? "{ Authorization: `Bearer ${process.env.KEY}` }" : "{}"};
-const response = await fetch("${url}/predict?top_k=3", { method: "POST", headers, body });
+const response = await fetch("${url}", { method: "POST", headers, body });
 for (const { label, confidence } of (await response.json()).predictions) {
   console.log(label, confidence);
 }`,
 };
 
 export function renderCode() {
+  const url = `${location.origin}/predict?top_k=3${model ? asking(model) : ""}`;
   element("code").replaceChildren(element("code").firstElementChild, ...Object.entries(SAMPLES).flatMap(([name, sample]) => {
-    const code = make("pre", make("code", sample(location.origin)), { tabIndex: 0 });
+    const code = make("pre", make("code", sample(url)), { tabIndex: 0 });
     const copy = make("button", "", { type: "button" });
     const label = (word) => Object.assign(copy, { textContent: word, ariaLabel: `${word}: ${name}` });
     label(text("copy"));

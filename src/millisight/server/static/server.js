@@ -5,8 +5,11 @@ import { text } from "./texts.js";
 const ATTEMPTS = 5;
 const MOST_SHOWN = 20;
 
-/** What the page knows of the model: the body of GET /model. */
+/** What the page knows of the model it asks: the body of GET /model. */
 export let model = null;
+
+/** The names of all that are served. */
+export let served = [];
 
 /** The API key of this visit, where the server wants one. */
 export let key = "";
@@ -16,8 +19,15 @@ export function useKey(given) {
   key = given.replace(/[^\x21-\x7e]/g, "");
 }
 
-export async function fetchModel() {
-  model = await ask("/model", {});
+export async function fetchModel(name) {
+  const { models } = await ask("/models", {});
+  model = await ask(name ? `/model?${asking({ name })}` : "/model", {});
+  served = models.map((one) => one.name);
+}
+
+/** The part of a query that says who is asked, where there is a choice. */
+export function asking({ name }) {
+  return served.length > 1 ? `&model=${encodeURIComponent(name)}` : "";
 }
 
 /** An error for the user: `describe()` says it in the language of the moment. */
@@ -28,21 +38,23 @@ export class Failure extends Error {
   }
 }
 
-/** The answer to one picture, and how long it took as seen from here. */
+/** The answer to one picture, with the model it is `by`, and how long it took as seen from here. */
 export function predict(file, { signal, onBusy } = {}) {
-  const mb = model?.max_upload_mb ?? 10;
-  if (file.size > mb * 1e6) throw new Failure(() => text("tooLarge", mb));
+  const asked = model;
+  const mb = asked.max_upload_mb;
+  if (file.size > mb * 1e6) throw new Failure(() => text("upload_too_large", mb));
   return patiently(async () => {
     const started = performance.now();
-    const answer = await ask(`/predict?top_k=${MOST_SHOWN}`, { method: "POST", body: file, signal });
+    const answer = await ask(`/predict?top_k=${MOST_SHOWN}${asking(asked)}`, { method: "POST", body: file, signal });
+    for (const one of [answer, ...answer.predictions]) one.by = asked;
     return { answer, seen: performance.now() - started };
   }, signal, onBusy);
 }
 
 /** The class activation maps of the classes in `answer`. */
-export function explain(file, { predictions }, onBusy) {
+export function explain(file, { predictions, by }, onBusy) {
   const wanted = predictions.map((one) => `class=${one.index}`).join("&");
-  return patiently(() => ask(`/explain?${wanted}`, { method: "POST", body: file }), undefined, onBusy);
+  return patiently(() => ask(`/explain?${wanted}${asking(by)}`, { method: "POST", body: file }), undefined, onBusy);
 }
 
 async function ask(path, options) {
@@ -58,7 +70,7 @@ async function ask(path, options) {
     throw new Failure(() => text(readable === null ? "unreadable" : "gone"));
   }
   if (response.ok) return body;
-  throw new Failure(() => text(body.code) ?? text("other", `${body.error} ${body.hint}`.trim()), {
+  throw new Failure(() => text(body.code, model?.max_upload_mb) ?? text("other", `${body.error} ${body.hint}`.trim()), {
     code: body.code, retryAfter: response.headers.get("Retry-After"),
   });
 }
