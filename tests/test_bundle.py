@@ -15,13 +15,14 @@ from millisight.bundle import (
     find_bundle,
     list_bundles,
     new_bundle,
+    open_bundles,
     read_bundle,
     starter_path,
     store,
     write_labels,
     write_manifest,
 )
-from millisight.errors import BundleError, ModelNotFound
+from millisight.errors import BundleError, ModelNotFound, SettingsError
 from millisight.manifest import Manifest
 
 

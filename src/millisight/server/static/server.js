@@ -25,7 +25,7 @@ export async function fetchModel(name) {
   served = models.map((one) => one.name);
 }
 
-/** The part of a query that says who is asked, where there is a choice. */
+/** Who is asked, in a query, where there is a choice. */
 export function asking({ name }) {
   return served.length > 1 ? `&model=${encodeURIComponent(name)}` : "";
 }
