@@ -113,8 +113,11 @@ def test_a_flood_for_one_holds_up_no_other(against: Against, home: Path) -> None
             asyncio.create_task(client.post("/predict", content=another(number)))
             for number in range(1, 40)
         ]
-        while sum(post.done() for post in flood) < 40 - 9:  # eight wait and one runs
-            await asyncio.sleep(0)
+        # Eight wait and one runs; all others are refused, and only they have an answer yet.
+        refused = [
+            await one for one, _ in zip(asyncio.as_completed(flood), range(31), strict=False)
+        ]
+        assert {answer.status_code for answer in refused} == {429}
         steel = asyncio.create_task(client.post("/predict?model=steel", content=JPEG))
         await asyncio.sleep(0)
         engine.go.set()
@@ -173,11 +176,10 @@ def test_one_that_cannot_be_loaded_takes_the_others_with_it(home: Path) -> None:
         settings = load_settings(both(home), {})
         bundles = open_bundles(settings.model, home)
         (home / "bundles" / "steel" / "model.xml").write_text("<net/>")
-        failures = []
-        app = create_app(bundles, settings, on_failure=lambda: failures.append(1))
+        failed = asyncio.Event()
+        app = create_app(bundles, settings, on_failure=failed.set)
         async with app.router.lifespan_context(app):
-            while not failures:
-                await asyncio.sleep(0.01)
+            await asyncio.wait_for(failed.wait(), 30)
             assert [one for one in threading.enumerate() if one.name.startswith("lane-")] == []
 
     asyncio.run(whole())
