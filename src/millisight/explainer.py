@@ -1,6 +1,5 @@
 """Why this label: bytes to class activation maps, apart from the way of ordinary answers."""
 
-import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -13,10 +12,11 @@ from millisight import predictions
 from millisight.activation import with_maps
 from millisight.bundle import Bundle
 from millisight.dispatcher import Dispatcher
-from millisight.engine import Logits, OpenVINOEngine, Pixels
-from millisight.errors import BadParameter, NotExplainable, NotReady
+from millisight.engine import Logits, Pixels
+from millisight.errors import BadParameter, NotExplainable
 from millisight.geometry import Box
 from millisight.image import Decoded
+from millisight.ondemand import OnDemand
 from millisight.predictions import Prediction
 from millisight.settings import Settings
 from millisight.work import Timings, Work
@@ -47,7 +47,7 @@ class Explanation:
     warnings: tuple[str, ...]
 
 
-class Explainer:
+class Explainer(OnDemand):
     """Explains what one bundle answers. Thread-safe.
 
     It has one core and a graph of its own, which is compiled when first asked for: ordinary
@@ -56,11 +56,9 @@ class Explainer:
 
     def __init__(self, bundle: Bundle, settings: Settings) -> None:
         """Nothing is compiled yet."""
-        self._bundle = bundle
-        self._settings = settings
-        self._lock = threading.Lock()
-        self._dispatcher: Dispatcher | None = None
-        self._closed = False
+        # One core, and one picture at a time.
+        alone = settings.model_copy(update={"threads": 1, "max_batch": 1, "max_wait_ms": 0})
+        super().__init__(bundle, alone, with_maps)
 
     def submit(
         self,
@@ -81,40 +79,14 @@ class Explainer:
         work = Work(decode, partial(self._explanation, top_k, tuple(classes)))
         return self.prepare().submit(work.decode, deadline=deadline, finish=work.finish)
 
-    def close(self) -> None:
-        """Answer what is queued, then stop."""
-        with self._lock:
-            self._closed = True
-        if self._dispatcher is not None:
-            self._dispatcher.close()
-
-    @property
-    def prepared(self) -> bool:
-        """Whether ``submit`` returns at once."""
-        return self._dispatcher is not None and self._dispatcher.alive
-
     def prepare(self) -> Dispatcher:
-        """What explains, compiled if it was not yet. Raises ``NotExplainable`` and ``NotReady``."""
+        """See ``OnDemand.prepare``. Raises ``NotExplainable`` too."""
         if self._bundle.manifest.activation_map is None:
             raise NotExplainable(
                 f"Model {self._bundle.manifest.name} has no class activation maps.",
                 hint="Networks have them that end in average pooling and one linear layer.",
             )
-        with self._lock:
-            if self._closed:
-                raise NotReady("The engine is not running.", hint="Try again in a moment.")
-            if self._dispatcher is None or not self._dispatcher.alive:
-                engine = OpenVINOEngine(
-                    self._bundle.graph,
-                    precision=self._bundle.manifest.precision,
-                    threads=1,
-                    change=with_maps,
-                )
-                self._dispatcher = Dispatcher(
-                    engine, max_batch=1, max_queue=self._settings.max_queue, max_wait=0
-                )
-                self._dispatcher.start()
-            return self._dispatcher
+        return super().prepare()
 
     def _explanation(
         self,

@@ -11,7 +11,7 @@ from starlette.types import ASGIApp
 
 from millisight.bundle import Bundle
 from millisight.classifier import Classifier
-from millisight.server import about, admin, explain, metrics, predict
+from millisight.server import about, admin, embed, explain, metrics, predict
 from millisight.server.about import STATIC, Static
 from millisight.server.boundary import Boundary
 from millisight.server.door import Door, read_keys
@@ -22,6 +22,9 @@ from millisight.server.service import Service
 from millisight.settings import Settings, listed
 
 DESCRIPTION = "Send a picture, get its most likely classes. Everything happens on this machine."
+
+PICTURES = [predict.route, explain.route, embed.route]
+"""The routes that a picture is sent to."""
 
 
 def create_app(
@@ -62,7 +65,7 @@ def create_app(
         # It asks the environment at every request whether somebody wants it.
         telemetry={"tracing": False, "metrics": False, "logs": False},
         redirect_slashes=False,
-        routes=[predict.route, explain.route],
+        routes=PICTURES,
     )
     app.state.service = service
     app.state.reload = reload
@@ -96,7 +99,7 @@ async def _running(
 def _guarded(app: ASGIApp, settings: Settings) -> ASGIApp:
     """``app`` behind what the settings ask for: keys, and other origins."""
     # Pictures go no further through FastAPI's layers.
-    app = Express(app, [predict.route, explain.route])
+    app = Express(app, PICTURES)
     if keys := read_keys(settings):
         app = Door(app, keys)
     if origins := listed(settings.allow_origins):

@@ -13,8 +13,10 @@ import millisight
 from millisight.bundle import Bundle, open_bundle
 from millisight.cache import ResultCache, result_key
 from millisight.classifier import Classifier, Result
+from millisight.embedder import Embedding
 from millisight.errors import DeadlineExceeded, NotReady
 from millisight.explainer import Explanation
+from millisight.ondemand import OnDemand
 from millisight.server.metrics import Metrics
 from millisight.settings import Settings
 
@@ -136,17 +138,26 @@ class Service:
         self, picture: bytes, top_k: int, classes: Sequence[int], *, deadline: float
     ) -> Explanation:
         """The class activation maps of ``picture``; see ``Classifier.explain``."""
-        async with self._preparing:
-            while not (explainer := self.ready().explainer).prepared:
-                try:
-                    # Not in the event loop: a graph is compiled.
-                    await asyncio.to_thread(explainer.prepare)
-                except NotReady:
-                    if explainer is self.ready().explainer:
-                        raise
-                    # The model was exchanged meanwhile.
+        await self._prepare(lambda classifier: classifier.explainer)
         submitted = self.ready().submit_explain(picture, top_k, classes=classes, deadline=deadline)
         return await asyncio.wrap_future(submitted)
+
+    async def embed(self, picture: bytes, *, normalize: bool, deadline: float) -> Embedding:
+        """The embedding of ``picture``; see ``Classifier.embed``."""
+        await self._prepare(lambda classifier: classifier.embedder)
+        submitted = self.ready().submit_embed(picture, normalize=normalize, deadline=deadline)
+        return await asyncio.wrap_future(submitted)
+
+    async def _prepare(self, part: Callable[[Classifier], OnDemand]) -> None:
+        """Have a ``part`` of the classifier ready; of the new one, if it is exchanged meanwhile."""
+        async with self._preparing:
+            while not (own := part(self.ready())).prepared:
+                try:
+                    # Not in the event loop: a graph is compiled.
+                    await asyncio.to_thread(own.prepare)
+                except NotReady:
+                    if own is part(self.ready()):
+                        raise
 
 
 async def _outcome(computation: "Future[Result]") -> Result:
