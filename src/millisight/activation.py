@@ -1,9 +1,10 @@
 """What a graph knows besides its answer: class activation maps, and embeddings.
 
 A class activation map says which parts of a picture speak for a class. Where a network ends in
-global average pooling and one linear layer, the logit of a class is the mean over the cells of the last feature map of (the weights of the class · the features of the
-cell), plus the bias of the class. Those products, cell by cell, are the class activation map:
-Zhou et al., "Learning Deep Features for Discriminative Localization", CVPR 2016, arXiv:1512.04150.
+global average pooling and one linear layer, the logit of a class is the mean over the cells of the
+last feature map of (the weights of the class · the features of the cell), plus the bias of the
+class. Those products, cell by cell, are the class activation map: Zhou et al., "Learning Deep
+Features for Discriminative Localization", CVPR 2016, arXiv:1512.04150.
 So it is exact, and one small matrix product more than the answer itself. (In INT8 the pooled
 features are rounded once more before the linear layer, which moves a logit by less than a step.)
 

@@ -92,7 +92,8 @@ def _progress() -> Progress:
         TextColumn("time left"),
         TimeRemainingColumn(),
     )
-    return Progress(*columns, console=Console(stderr=True), transient=True)
+    console = Console(stderr=True)
+    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
 
 
 def _is_text(name: str) -> bool:
