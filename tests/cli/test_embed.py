@@ -210,5 +210,5 @@ def test_an_interrupted_run_leaves_no_file(tmp_path: Path) -> None:
         time.sleep(0.01)
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=60)
-    assert (process.returncode, said) == (130, "Interrupted.\n")
+    assert (process.returncode, said.strip()) == (130, "Interrupted.")
     assert [path.name for path in tmp_path.iterdir()] == ["pictures"]
