@@ -31,7 +31,7 @@ PIP_FLAGS := --quiet --disable-pip-version-check
 
 .venv-test/.installed: pyproject.toml
 	$(PYTHON) -m venv .venv-test
-	.venv-test/bin/pip install $(PIP_FLAGS) --editable '.[test]'
+	.venv-test/bin/pip install $(PIP_FLAGS) --editable '.[test,embed]'
 	touch $@
 
 .venv-fuzz/.installed: pyproject.toml

@@ -2,12 +2,10 @@
 
 import os
 import sys
-from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
-from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self, overload
@@ -17,8 +15,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from millisight import predictions
+from millisight.ahead import in_order
 from millisight.bundle import Bundle, open_bundle
 from millisight.crew import Crew
+from millisight.embedder import Embedder, Embedding
 from millisight.engine import Engine, Logits, OpenVINOEngine
 from millisight.errors import BadImage, MillisightError
 from millisight.explainer import Explainer, Explanation
@@ -103,6 +103,8 @@ class Classifier:
         self._ahead = min(4 * engine.lanes * settings.max_batch, settings.max_queue)
         self.explainer = Explainer(bundle, self.crew.explaining)
         """What ``explain`` is answered by; not compiled before somebody asks."""
+        self.embedder = Embedder(bundle, self.crew.answering, settings)
+        """What ``embed`` is answered by; not compiled before somebody asks."""
 
     def classify(self, picture: Picture, top_k: int = 3) -> Result:
         """The ``top_k`` best classes of one picture.
@@ -181,20 +183,36 @@ class Classifier:
         The first picture that cannot be classified ends the iteration with its error; with
         ``return_errors`` the error stands in the place of its result and the rest goes on.
         """
-        iterator = iter(pictures)
-        pending = deque(self.submit(picture, top_k) for picture in islice(iterator, self._ahead))
-        try:
-            while pending:
-                try:
-                    yield pending.popleft().result()
-                except (MillisightError, OSError) as error:
-                    if not return_errors:
-                        raise
-                    yield error
-                pending.extend(self.submit(picture, top_k) for picture in islice(iterator, 1))
-        finally:
-            for future in pending:
-                future.cancel()
+        submit = partial(self.submit, top_k=top_k)
+        return in_order(submit, pictures, self._ahead, return_errors=return_errors)
+
+    def embed(self, picture: Picture, *, normalize: bool = False) -> Embedding:
+        """What the network knows of ``picture`` before it decides: the input of its last layer.
+
+        ``normalize`` scales it to length 1. The first call compiles a graph of its own, in some
+        tenths of a second. Raises ``NotEmbeddable`` where the model does not end in one linear
+        layer, and what ``classify`` raises.
+        """
+        return self.submit_embed(picture, normalize=normalize, here=True).result()
+
+    def submit_embed(
+        self,
+        picture: Picture,
+        *,
+        normalize: bool = False,
+        deadline: float = float("inf"),
+        here: bool = False,
+    ) -> "Future[Embedding]":
+        """``embed`` in the background, but for the compiling; see ``submit``."""
+        decode_it = partial(self.decode, picture)
+        return self.embedder.submit(decode_it, normalize=normalize, deadline=deadline, here=here)
+
+    def embed_many(
+        self, pictures: Iterable[Picture], *, normalize: bool = False, return_errors: bool = False
+    ) -> Iterator[Embedding | MillisightError | OSError]:
+        """``embed`` for each of ``pictures``, in their order; see ``classify_many``."""
+        submit = partial(self.submit_embed, normalize=normalize)
+        return in_order(submit, pictures, self._ahead, return_errors=return_errors)
 
     def decode(self, picture: Picture) -> Decoded:
         """The first stage alone: network input from any kind of picture."""
@@ -222,6 +240,7 @@ class Classifier:
     def close(self) -> None:
         """Answer what is queued, then stop."""
         self.explainer.close()
+        self.embedder.close()
         self._line.close()
 
     def __enter__(self) -> Self:

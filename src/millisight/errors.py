@@ -11,12 +11,16 @@ MillisightError
 ├── UploadTooLarge
 ├── ModelNotFound
 ├── NotExplainable
+├── NotEmbeddable
 ├── BundleError
 ├── SettingsError
 ├── NotReady
 ├── Overloaded
 ├── DeadlineExceeded
+├── ExtraMissing
+├── NotWritten
 ├── DataError
+│   └── BadFeatures
 ├── TuneError
 │   └── GoalMissed
 └── BuildError
@@ -118,6 +122,13 @@ class NotExplainable(MillisightError):
     code = "not_explainable"
 
 
+class NotEmbeddable(MillisightError):
+    """The model has no embeddings."""
+
+    status = 404
+    code = "not_embeddable"
+
+
 class BundleError(MillisightError):
     """A bundle is incomplete, damaged or of another format version."""
 
@@ -158,11 +169,29 @@ class DeadlineExceeded(MillisightError):
     code = "deadline_exceeded"
 
 
+class ExtraMissing(MillisightError):
+    """The command needs packages that are installed only where asked for."""
+
+    code = "extra_missing"
+
+
+class NotWritten(MillisightError):
+    """The file that the command is to make cannot be written."""
+
+    code = "not_written"
+
+
 class DataError(MillisightError):
     """A folder of pictures or a labels file is not what the command needs."""
 
     status = 422
     code = "bad_data"
+
+
+class BadFeatures(DataError):
+    """A file of embeddings is damaged, or of another model."""
+
+    code = "bad_features"
 
 
 class TuneError(MillisightError):

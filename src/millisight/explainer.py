@@ -1,6 +1,5 @@
 """Why this label: bytes to class activation maps, apart from the way of ordinary answers."""
 
-import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -13,10 +12,11 @@ from millisight import predictions
 from millisight.activation import with_maps
 from millisight.bundle import Bundle
 from millisight.dispatcher import Dispatcher, Line
-from millisight.engine import Logits, OpenVINOEngine, Pixels
-from millisight.errors import BadParameter, NotExplainable, NotReady
+from millisight.engine import Logits, Pixels
+from millisight.errors import BadParameter, NotExplainable
 from millisight.geometry import Box
 from millisight.image import Decoded
+from millisight.ondemand import OnDemand
 from millisight.predictions import Prediction
 from millisight.work import Timings, Work
 
@@ -46,7 +46,7 @@ class Explanation:
     warnings: tuple[str, ...]
 
 
-class Explainer:
+class Explainer(OnDemand):
     """Explains what one bundle answers. Thread-safe.
 
     It has one core and a graph of its own, which is compiled when first asked for: ordinary
@@ -55,11 +55,7 @@ class Explainer:
 
     def __init__(self, bundle: Bundle, dispatcher: Dispatcher) -> None:
         """Nothing is compiled yet; ``dispatcher`` has one lane, which explainers may share."""
-        self._bundle = bundle
-        self._dispatcher = dispatcher
-        self._lock = threading.Lock()
-        self._line: Line | None = None
-        self._closed = False
+        super().__init__(bundle, dispatcher, with_maps, threads=1, max_batch=1)
 
     def submit(
         self,
@@ -80,39 +76,14 @@ class Explainer:
         work = Work(decode, partial(self._explanation, top_k, tuple(classes)))
         return self.prepare().submit(work.decode, deadline=deadline, finish=work.finish)
 
-    def close(self) -> None:
-        """Answer what is queued, then stop."""
-        with self._lock:
-            self._closed = True
-        if self._line is not None:
-            self._line.close()
-
-    @property
-    def prepared(self) -> bool:
-        """Whether ``submit`` returns at once."""
-        return self._line is not None and self._line.alive
-
     def prepare(self) -> Line:
-        """What explains, compiled if it was not yet. Raises ``NotExplainable`` and ``NotReady``."""
+        """See ``OnDemand.prepare``. Raises ``NotExplainable`` too."""
         if self._bundle.manifest.activation_map is None:
             raise NotExplainable(
                 f"Model {self._bundle.manifest.name} has no class activation maps.",
                 hint="Networks have them that end in average pooling and one linear layer.",
             )
-        with self._lock:
-            if self._closed:
-                raise NotReady("The engine is not running.", hint="Try again in a moment.")
-            if self._line is None or not self._line.alive:
-                if self._line is not None:
-                    self._line.close()
-                engine = OpenVINOEngine(
-                    self._bundle.graph,
-                    precision=self._bundle.manifest.precision,
-                    threads=1,
-                    change=with_maps,
-                )
-                self._line = self._dispatcher.open(engine)
-            return self._line
+        return super().prepare()
 
     def _explanation(
         self,

@@ -6,7 +6,6 @@ back proves that nothing else has changed.
 """
 
 import contextlib
-import os
 import platform
 import re
 import shutil
@@ -15,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from millisight.drafts import new_file
 from millisight.errors import SettingsError
 from millisight.tuning import Arrangement, Choice, Findings, Measurement, best_of_each
 
@@ -138,7 +138,10 @@ def write(path: Path, run: Run, choice: Choice) -> None:
         after = merge(before, block(run, choice))
         _check(path, before, after, _values(choice))
         path.parent.mkdir(parents=True, exist_ok=True)
-        _replace(path, after)
+        with new_file(path) as draft:
+            draft.write_bytes(after.encode())
+            if path.exists():
+                shutil.copymode(path, draft)
     except OSError as error:
         options = (f"--{name.replace('_', '-')} {n}" for name, n in _values(choice).items())
         raise SettingsError(
@@ -158,18 +161,6 @@ def _check(path: Path, before: str, after: str, values: Mapping[str, int]) -> No
             f"Settings file {path} is written in a way that tune cannot change.",
             hint=f"Take {', '.join(TUNED)} out of it and run tune again.",
         )
-
-
-def _replace(path: Path, text: str) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        temporary.write_bytes(text.encode())
-        if path.exists():
-            shutil.copymode(path, temporary)
-        temporary.replace(path)
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            temporary.unlink()
 
 
 def cpu_model(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:

@@ -36,7 +36,7 @@ def fails(done: "subprocess.CompletedProcess[str]", code: int, *words: str) -> N
 def test_the_version_and_the_help_are_there(run: Run) -> None:
     assert run("--version").stdout.split() == ["millisight,", "version", millisight.__version__]
     assert "Examples:" in run("--help").stdout
-    for command in ("serve", "classify", "evaluate", "models", "build", "tune"):
+    for command in ("serve", "classify", "evaluate", "embed", "search", "models", "build", "tune"):
         done = run(command, "--help")
         assert done.returncode == 0
         assert "Example" in done.stdout or command == "models"

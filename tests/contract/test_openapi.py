@@ -102,6 +102,11 @@ def test_every_operation_answers_as_documented(case: Case[Any], server: Server) 
         ("/explain", {}, PICTURE, 200),
         ("/explain", {"Accept": "image/png"}, PICTURE, 200),
         ("/explain", {"Accept": "text/html"}, PICTURE, 406),
+        ("/embed", {}, PICTURE, 200),
+        ("/embed", {"Accept": "application/x-npy"}, PICTURE, 200),
+        ("/embed", {"Accept": "text/html"}, PICTURE, 406),
+        ("/embed", {}, TOO_MANY_PIXELS, 413),
+        ("/embed", {"X-Deadline-Ms": "1"}, SLOW, 504),
     ],
 )
 def test_answers_that_need_a_certain_request_are_as_documented(

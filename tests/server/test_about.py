@@ -80,6 +80,7 @@ def test_the_page_and_the_documentation_need_no_other_host(against: Against) -> 
         assert set(paths) == {
             "/predict",
             "/explain",
+            "/embed",
             "/health/live",
             "/health/ready",
             "/model",

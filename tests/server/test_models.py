@@ -60,6 +60,19 @@ def test_each_explains_its_own_classes(against: Against, home: Path) -> None:
     against(check, **both(home))
 
 
+def test_each_embeds(against: Against, home: Path) -> None:
+    async def check(client: httpx.AsyncClient) -> None:
+        answers = [
+            (await client.post(f"/embed{query}", content=JPEG)).json()
+            for query in ("", "?model=steel")
+        ]
+        assert [one["dimensions"] for one in answers] == [1280, 1280]
+        assert answers[1]["model"] != answers[0]["model"]
+        problem(await client.post("/embed?model=none", content=JPEG), 404, "model_not_found")
+
+    against(check, **both(home))
+
+
 def test_what_is_served_is_listed(against: Against, home: Path) -> None:
     async def check(client: httpx.AsyncClient) -> None:
         listed = (await client.get("/models")).json()

@@ -7,6 +7,7 @@ from millisight.errors import (
     BuildUnavailable,
     BundleError,
     DataError,
+    ExtraMissing,
     GoalMissed,
     ImageError,
     MillisightError,
@@ -20,7 +21,7 @@ USAGE = 2
 BAD_INPUT = 3
 MODEL_NOT_FOUND = 4
 BAD_BUNDLE = 5
-BUILD_UNAVAILABLE = 6
+NOT_INSTALLED = 6
 BUILD_FAILED = 7
 ACCURACY_LOSS = 8
 GOAL_MISSED = 9
@@ -35,7 +36,8 @@ _CODES: tuple[tuple[type[MillisightError], int], ...] = (
     (DataError, BAD_INPUT),
     (ModelNotFound, MODEL_NOT_FOUND),
     (BundleError, BAD_BUNDLE),
-    (BuildUnavailable, BUILD_UNAVAILABLE),
+    (BuildUnavailable, NOT_INSTALLED),
+    (ExtraMissing, NOT_INSTALLED),
     (AccuracyLoss, ACCURACY_LOSS),
     (BuildError, BUILD_FAILED),
     (GoalMissed, GOAL_MISSED),

@@ -11,8 +11,10 @@ import millisight
 from millisight.cli import exit_codes
 from millisight.cli.build import build
 from millisight.cli.classify import classify
+from millisight.cli.embed import embed
 from millisight.cli.evaluate import evaluate
 from millisight.cli.models import models
+from millisight.cli.search import search
 from millisight.cli.serve import serve
 from millisight.cli.tune import tune
 from millisight.errors import MillisightError
@@ -21,14 +23,15 @@ EPILOG = """\b
 Examples:
   millisight serve                     answer on http://127.0.0.1:8000
   millisight classify photo.jpg        the three most likely classes
+  millisight embed holiday/ --output features.parquet
   millisight build resnet18            make a bundle (needs the build extra)
   millisight tune --p99 20ms           the best settings for this machine
 
 \b
 Exit codes: 0 done, 1 failed, 2 wrong usage or setting, 3 unusable picture or
-data, 4 no such model, 5 damaged bundle, 6 building is not installed,
-7 build failed, 8 build lost too much accuracy, 9 nothing keeps the limit asked
-of tune, 130 interrupted.
+data, 4 no such model, 5 damaged bundle, 6 building or another
+extra is not installed, 7 build failed, 8 build lost too much accuracy, 9 nothing
+keeps the limit asked of tune, 130 interrupted.
 """
 
 
@@ -38,7 +41,7 @@ def commands() -> None:
     """Classify images in milliseconds on a plain CPU, with nothing sent anywhere."""
 
 
-for _command in (serve, classify, evaluate, models, build, tune):
+for _command in (serve, classify, evaluate, embed, search, models, build, tune):
     commands.add_command(_command)
 
 

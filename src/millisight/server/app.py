@@ -10,7 +10,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
 from millisight.bundle import Bundle
-from millisight.server import about, admin, explain, metrics, predict
+from millisight.server import about, admin, embed, explain, metrics, predict
 from millisight.server.about import STATIC, Static
 from millisight.server.boundary import Boundary
 from millisight.server.door import Door, read_keys
@@ -21,6 +21,9 @@ from millisight.server.service import Load, Service
 from millisight.settings import Settings, listed
 
 DESCRIPTION = "Send a picture, get its most likely classes. Everything happens on this machine."
+
+PICTURES = [predict.route, explain.route, embed.route]
+"""The routes that a picture is sent to."""
 
 
 def create_app(
@@ -61,7 +64,7 @@ def create_app(
         # It asks the environment at every request whether somebody wants it.
         telemetry={"tracing": False, "metrics": False, "logs": False},
         redirect_slashes=False,
-        routes=[predict.route, explain.route],
+        routes=PICTURES,
     )
     app.state.service = service
     app.state.reload = reload
@@ -95,7 +98,7 @@ async def _running(
 def _guarded(app: ASGIApp, settings: Settings) -> ASGIApp:
     """``app`` behind what the settings ask for: keys, and other origins."""
     # Pictures go no further through FastAPI's layers.
-    app = Express(app, [predict.route, explain.route])
+    app = Express(app, PICTURES)
     if keys := read_keys(settings):
         app = Door(app, keys)
     if origins := listed(settings.allow_origins):

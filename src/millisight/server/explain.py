@@ -3,24 +3,24 @@
 import asyncio
 from typing import Any
 
-import mimeparse
 from fastapi import Request, Response
 from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
-from starlette.exceptions import HTTPException
 
 from millisight.errors import BadParameter
 from millisight.explainer import Explanation
 from millisight.heatmap import overlay
 from millisight.server.intake import (
     DEADLINE_PARAMETER,
+    JSON,
     MODEL_PARAMETER,
     REQUEST_BODY,
     RESPONSES,
     TOP_K_PARAMETER,
     Patience,
     TimingsBody,
+    accepted,
     model_of,
     timings_of,
     top_k_of,
@@ -32,7 +32,6 @@ from millisight.server.problems import Problem
 from millisight.server.service import Service
 from millisight.server.upload import read_picture
 
-JSON = "application/json"
 PNG = "image/png"
 
 
@@ -83,7 +82,7 @@ async def explain(request: Request) -> Response:
 async def _respond(request: Request, service: Service, patience: Patience) -> Response:
     name = model_of(request)
     service.ready_one(name)
-    kind = _accepted(request)
+    kind = accepted(request, [PNG, JSON])
     top_k = top_k_of(request)
     classes = [whole_number("class", value) for value in request.query_params.getlist("class")]
     if classes and "top_k" in request.query_params:
@@ -101,19 +100,6 @@ async def _respond(request: Request, service: Service, patience: Patience) -> Re
         drawn = await asyncio.to_thread(overlay, explanation.pixels, cells)
         return Response(drawn, media_type=PNG, headers=headers)
     return JSONResponse(_body(explanation, parts), headers=headers)
-
-
-def _accepted(request: Request) -> str:
-    """The kind of answer that the client likes best, JSON where it likes both the same."""
-    try:
-        # Of equals it takes the last.
-        accepted = ",".join(request.headers.getlist("accept")).lower() or "*/*"
-        kind: str = mimeparse.best_match([PNG, JSON], accepted)
-    except mimeparse.MimeTypeParseException as error:
-        raise BadParameter("The header Accept cannot be read.") from error
-    if not kind:
-        raise HTTPException(406)
-    return kind
 
 
 def _body(explanation: Explanation, parts: dict[str, float]) -> dict[str, Any]:

@@ -6,8 +6,10 @@ import time
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
+import mimeparse
 from fastapi import Request, Response
 from pydantic import BaseModel
+from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from millisight.errors import BadParameter, DeadlineExceeded
@@ -19,6 +21,7 @@ from millisight.server.upload import FIELD
 from millisight.work import Timings
 
 DEFAULT_TOP_K = 3
+JSON = "application/json"
 DEADLINE_HEADER = "X-Deadline-Ms"
 
 _UNWATCHED_SECONDS = 0.02
@@ -163,6 +166,18 @@ def model_of(request: Request) -> str | None:
     if not request.scope["query_string"]:
         return None
     return request.query_params.get("model")
+
+
+def accepted(request: Request, kinds: list[str]) -> str:
+    """The one of ``kinds`` that the client likes best; of those it likes equally, the last."""
+    try:
+        wanted = ",".join(request.headers.getlist("accept")).lower() or "*/*"
+        kind: str = mimeparse.best_match(kinds, wanted)
+    except mimeparse.MimeTypeParseException as error:
+        raise BadParameter("The header Accept cannot be read.") from error
+    if not kind:
+        raise HTTPException(406)
+    return kind
 
 
 def whole_number(name: str, given: str) -> int:

@@ -14,8 +14,10 @@ from millisight.bundle import Bundle, open_bundles
 from millisight.cache import ResultCache
 from millisight.classifier import Classifier, Result
 from millisight.crew import Crew
+from millisight.embedder import Embedding
 from millisight.errors import DeadlineExceeded, ModelNotFound, NotReady
 from millisight.explainer import Explanation
+from millisight.ondemand import OnDemand
 from millisight.server.metrics import COMPUTED, REMEMBERED, SHARED, Metrics
 from millisight.server.served import Served
 from millisight.settings import Settings
@@ -195,19 +197,32 @@ class Service:
         deadline: float,
     ) -> Explanation:
         """The class activation maps of ``picture``; see ``Classifier.explain``."""
-        async with self._preparing:
-            while not (explainer := self._classifier(name).explainer).prepared:
-                try:
-                    # Not in the event loop: a graph is compiled.
-                    await asyncio.to_thread(explainer.prepare)
-                except NotReady:
-                    if explainer is self._classifier(name).explainer:
-                        raise
-                    # The model was exchanged meanwhile.
+        await self._prepare(name, lambda classifier: classifier.explainer)
         submitted = self._classifier(name).submit_explain(
             picture, top_k, classes=classes, deadline=deadline
         )
         return await asyncio.wrap_future(submitted)
+
+    async def embed(
+        self, name: str | None, picture: bytes, *, normalize: bool, deadline: float
+    ) -> Embedding:
+        """The embedding of ``picture``; see ``Classifier.embed``."""
+        await self._prepare(name, lambda classifier: classifier.embedder)
+        submitted = self._classifier(name).submit_embed(
+            picture, normalize=normalize, deadline=deadline
+        )
+        return await asyncio.wrap_future(submitted)
+
+    async def _prepare(self, name: str | None, part: Callable[[Classifier], OnDemand]) -> None:
+        """Have a ``part`` of the classifier ready; of the new one, if it is exchanged meanwhile."""
+        async with self._preparing:
+            while not (own := part(self._classifier(name))).prepared:
+                try:
+                    # Not in the event loop: a graph is compiled.
+                    await asyncio.to_thread(own.prepare)
+                except NotReady:
+                    if own is part(self._classifier(name)):
+                        raise
 
     def _classifier(self, name: str | None) -> Classifier:
         return self.ready_one(name).ready()

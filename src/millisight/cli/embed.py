@@ -1,0 +1,63 @@
+"""``millisight embed``: pictures in, a file of embeddings out."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+
+from millisight.bundle import open_bundle
+from millisight.classifier import Classifier
+from millisight.cli import exit_codes
+from millisight.cli.embedding import Reader, pictures_in
+from millisight.cli.options import one_model, setting_options
+from millisight.features import SUFFIXES, blocks_of, write
+from millisight.settings import load_settings
+
+
+def _check_output(_context: click.Context, _option: click.Parameter, output: Path) -> Path:
+    if output.suffix not in SUFFIXES:
+        raise click.BadParameter(f"{output} must end in {' or '.join(SUFFIXES)}.")
+    return output
+
+
+@click.command(short_help="Write embeddings of pictures to a file.")
+@click.argument("paths", nargs=-1, required=True, metavar="PATH...")
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path),
+    required=True,
+    callback=_check_output,
+    help="File to write: Parquet where it ends in .parquet, NumPy's where it ends in .npz.",
+)
+@click.option(
+    "--normalize", is_flag=True, help="Scale each embedding to length 1. [default: as they are]"
+)
+@setting_options("model", "threads", "max_batch", "max_megapixels", "home")
+def embed(paths: tuple[str, ...], output: Path, normalize: bool, **flags: Any) -> None:
+    """Write what the network knows of each picture before it decides: the input of its last
+    layer. Folders are searched for pictures.
+
+    The file appears when it is whole. A picture that cannot be read is reported and left out; the
+    exit code then is 3. Parquet needs the extra embed.
+
+    \b
+    Examples:
+      millisight embed holiday/ --output features.parquet
+      millisight embed --normalize photo.jpg --output features.npz
+    """
+    settings = load_settings(flags)
+    pictures = pictures_in(paths)
+    bundle = open_bundle(one_model(settings), settings.home)
+    with Classifier(bundle, settings) as classifier:
+        reader = Reader(classifier, normalize=normalize)
+        origin = reader.origin
+        started = time.monotonic()
+        count = write(output, origin, blocks_of(reader.rows(pictures)))
+        speed = count / (time.monotonic() - started)
+    click.echo(
+        f"{count} embeddings of {origin.dimensions} numbers by {origin.model}: {output} "
+        f"({speed:.1f} images/s)"
+    )
+    if reader.failed:
+        raise click.exceptions.Exit(exit_codes.BAD_INPUT)

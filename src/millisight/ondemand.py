@@ -1,0 +1,65 @@
+"""A graph beside the one that answers, made of it and compiled when somebody first asks."""
+
+import threading
+from collections.abc import Callable
+
+from millisight.bundle import Bundle
+from millisight.dispatcher import Dispatcher, Line
+from millisight.engine import OpenVINOEngine
+from millisight.errors import NotReady
+from millisight.runtime import Graph
+
+
+class OnDemand:
+    """One bundle's graph with a ``change``, and a line of its own. Thread-safe."""
+
+    def __init__(
+        self,
+        bundle: Bundle,
+        dispatcher: Dispatcher,
+        change: Callable[[Graph], Graph],
+        *,
+        threads: int,
+        max_batch: int,
+    ) -> None:
+        """Nothing is compiled yet. ``dispatcher``, which others may share, has as many lanes as
+        ``threads`` asks for, and its batches are no larger than ``max_batch``."""
+        self._bundle = bundle
+        self._dispatcher = dispatcher
+        self._change = change
+        self._threads = threads
+        self._max_batch = max_batch
+        self._lock = threading.Lock()
+        self._line: Line | None = None
+        self._closed = False
+
+    @property
+    def prepared(self) -> bool:
+        """Whether ``prepare`` returns at once."""
+        return self._line is not None and self._line.alive
+
+    def prepare(self) -> Line:
+        """What answers, compiled if it was not yet. Raises ``NotReady`` after ``close``,
+        ``BundleError`` and what ``change`` raises."""
+        with self._lock:
+            if self._closed:
+                raise NotReady("The engine is not running.", hint="Try again in a moment.")
+            if self._line is None or not self._line.alive:
+                if self._line is not None:
+                    self._line.close()
+                engine = OpenVINOEngine(
+                    self._bundle.graph,
+                    precision=self._bundle.manifest.precision,
+                    threads=self._threads,
+                    max_batch=self._max_batch,
+                    change=self._change,
+                )
+                self._line = self._dispatcher.open(engine)
+            return self._line
+
+    def close(self) -> None:
+        """Answer what is queued, then stop."""
+        with self._lock:
+            self._closed = True
+        if self._line is not None:
+            self._line.close()
