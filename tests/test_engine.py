@@ -186,6 +186,23 @@ def test_a_full_queue_refuses_and_the_rest_is_answered() -> None:
         assert [int(f.result(10).logits.argmax()) for f in [first, *waiting]] == [1, 2, 3]
 
 
+def test_nobody_is_refused_for_the_sake_of_what_was_cancelled() -> None:
+    engine = HeldEngine()
+    with dispatcher(engine, max_queue=2) as one:
+        first = one.submit(picture(1))
+        engine.running.acquire()
+        gone, stays = one.submit(picture(2)), one.submit(picture(3))
+        with pytest.raises(Overloaded):
+            one.submit(picture(4))
+        assert gone.cancel()
+        late = one.submit(picture(4))
+        with pytest.raises(Overloaded):
+            one.submit(picture(5))
+        engine.go.release(2)
+        assert [int(f.result(10).logits.argmax()) for f in [first, stays, late]] == [1, 3, 4]
+    assert engine.batch_sizes == [1, 2]
+
+
 def test_no_work_is_spent_on_what_expired_or_was_cancelled() -> None:
     engine = HeldEngine()
     with dispatcher(engine) as one:

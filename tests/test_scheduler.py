@@ -176,6 +176,16 @@ def test_an_item_whose_deadline_has_come_is_not_run() -> None:
     assert len(scheduler) == 0
 
 
+def test_what_is_dropped_makes_room_and_is_never_run() -> None:
+    scheduler = of_kinds("a", "b", max_queue=3)
+    admit(scheduler, "a1 a2 a3 b1 b2")
+    assert scheduler.drop(lambda item: item in {"a2", "b1"}) == ["a2", "b1"]
+    assert len(scheduler) == 3
+    admit(scheduler, "a4")
+    assert order(scheduler) == [["a1"], ["b2"], ["a3"], ["a4"]]
+    assert scheduler.drop(lambda _: True) == []
+
+
 def test_one_at_a_time_is_possible() -> None:
     scheduler: Scheduler[int] = of_one_kind(max_batch=1, max_queue=8)
     for item in range(3):

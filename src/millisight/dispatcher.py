@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from millisight.engine import Engine, Logits, Pixels
-from millisight.errors import DeadlineExceeded, NotReady
+from millisight.errors import DeadlineExceeded, NotReady, Overloaded
 from millisight.scheduler import Scheduler, Turn
 
 
@@ -43,6 +43,21 @@ class _Job:
 
 def _unchanged(inferred: Inferred) -> Inferred:
     return inferred
+
+
+class _Awaited(Future[Any]):
+    """A future that tells its dispatcher when it is cancelled."""
+
+    def __init__(self, dispatcher: "Dispatcher") -> None:
+        super().__init__()
+        self._dispatcher = dispatcher
+
+    def cancel(self) -> bool:
+        """See ``Future.cancel``."""
+        cancelled = super().cancel()
+        if cancelled:
+            self._dispatcher.cancelled = True
+        return cancelled
 
 
 class Line:
@@ -79,7 +94,7 @@ class Line:
         future fails with ``DeadlineExceeded`` if the deadline passes first. Cancel the future and
         no work is spent on it.
         """
-        job = _Job(self, decode, Future(), finish, time.monotonic())
+        job = _Job(self, decode, _Awaited(self._dispatcher), finish, time.monotonic())
         self._dispatcher.take(job, deadline=deadline, here=here)
         return job.future
 
@@ -107,6 +122,8 @@ class Dispatcher:
         self._asleep: list[threading.Condition] = []
         self._lines: set[Line] = set()
         self._threads: list[threading.Thread] = []
+        self.cancelled = False
+        """Whether anything was cancelled since the queues were last looked through for that."""
 
     def open(self, engine: Engine) -> Line:
         """A line for ``engine``, which must be able to run as many batches side by side as there
@@ -133,12 +150,31 @@ class Dispatcher:
         with self._lock:
             if not line.alive:
                 raise NotReady("The engine is not running.", hint="Try again in a moment.")
-            self._scheduler.admit(job, line, now=job.submitted, deadline=deadline)
+            try:
+                self._scheduler.admit(job, line, now=job.submitted, deadline=deadline)
+            except Overloaded:
+                # Nobody is refused for the sake of those who do not wait any more.
+                if not self._drop_cancelled():
+                    raise
+                self._scheduler.admit(job, line, now=job.submitted, deadline=deadline)
             line.unanswered += 1
             turn: Turn[_Job] = self._scheduler.next_turn(job.submitted) if here else Turn()
             if not turn.run:
                 self._wake_one()
         self._serve(turn)
+
+    def _drop_cancelled(self) -> bool:
+        """Whether there was anything to take out of the queues. Needs the lock."""
+        # In a crowd, looking through a long queue for each one who is refused costs a tenth.
+        if not self.cancelled:
+            return False
+        self.cancelled = False
+        dropped = self._scheduler.drop(lambda job: job.future.cancelled())
+        for job in dropped:
+            job.future.set_running_or_notify_cancel()
+            job.line.unanswered -= 1
+        self._answered.notify_all()
+        return bool(dropped)
 
     def end(self, line: Line) -> None:
         """See ``Line.close``."""

@@ -2,8 +2,8 @@
 
 The laws of this file:
 
-- An admitted item leaves exactly once: to run, or because it expired. Those of one kind leave in
-  the order they came.
+- An admitted item leaves exactly once: to run, because it expired, or because it was dropped.
+  Those of one kind run in the order they came.
 - A batch is of one kind. Kinds that have something to run take turns.
 - A batch never holds more than ``max_batch`` items, and of no kind do more than ``max_queue`` wait.
 - Never more than ``lanes`` batches run at once, of whatever kinds.
@@ -18,7 +18,7 @@ is no clock, thread or event loop here.
 """
 
 from collections import deque
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from math import ceil
 from typing import Generic, TypeVar
@@ -128,6 +128,19 @@ class Scheduler(Generic[Item]):
             for other, queue in self._queues.items()
         ]
         return sum(count for count, _ in counts), sum(count * service for count, service in counts)
+
+    def drop(self, unwanted: Callable[[Item], bool]) -> list[Item]:
+        """Take out what is ``unwanted``, which is asked once of every item that waits."""
+        dropped: list[Item] = []
+        for queue in self._queues.values():
+            kept: deque[_Waiting[Item]] = deque()
+            for entry in queue.waiting:
+                if unwanted(entry.item):
+                    dropped.append(entry.item)
+                else:
+                    kept.append(entry)
+            queue.waiting = kept
+        return dropped
 
     def next_turn(self, now: float) -> Turn[Item]:
         """What to do at time ``now``; what is handed out is gone from here.

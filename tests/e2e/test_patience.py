@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from tests.e2e.conftest import Server, running
-from tests.e2e.test_workers import address, until
+from tests.e2e.test_workers import address
 from tests.support import encode, texture
 
 DEADLINE_MS = 700
@@ -45,12 +45,8 @@ def head(length: int | str = len(PICTURE), *more: str) -> bytes:
     return "\r\n".join([*lines, "", ""]).encode()
 
 
-def answers(server: Server) -> int:
-    return httpx.post(f"{server.url}/predict", content=PICTURE, timeout=20).status_code
-
-
 def still_answers(server: Server) -> None:
-    assert answers(server) == 200
+    assert httpx.post(f"{server.url}/predict", content=PICTURE, timeout=20).status_code == 200
 
 
 def test_who_says_nothing_is_hung_up_on(impatient: Server, link: socket.socket) -> None:
@@ -102,6 +98,7 @@ def test_a_body_that_trickles_in_is_504_and_the_connection_ends(
     # All there is until the connection ends; head and body may come apart.
     answer = read_all(link)
     assert answer.startswith(b"HTTP/1.1 504 ")
+    assert answer.count(b"HTTP/1.1") == 1
     assert b"deadline_exceeded" in answer
     still_answers(impatient)
 
@@ -182,8 +179,6 @@ def test_no_work_is_spent_on_clients_that_have_gone(tmp_path: Path) -> None:
             link.close()
         assert links[0].recv(65_536).startswith(b"HTTP/1.1 200 ")
         links[0].close()
-        # On a slow machine those that have gone may still be counted when the next one comes.
-        until(lambda: answers(server) != 429, "an answer", seconds=20)
         still_answers(server)
         numbers = httpx.get(f"{server.url}/metrics").text
         # Those that were under way when their clients left cannot be called back.
