@@ -53,9 +53,7 @@ class _Awaited(Future[Any]):
         self._dispatcher = dispatcher
 
     def cancel(self) -> bool:
-        """See ``Future.cancel``."""
-        cancelled = super().cancel()
-        if cancelled:
+        if cancelled := super().cancel():
             self._dispatcher.cancelled = True
         return cancelled
 
@@ -123,7 +121,7 @@ class Dispatcher:
         self._lines: set[Line] = set()
         self._threads: list[threading.Thread] = []
         self.cancelled = False
-        """Whether anything was cancelled since the queues were last looked through for that."""
+        """Whether anything was since the queues, which may be long, were looked through for it."""
 
     def open(self, engine: Engine) -> Line:
         """A line for ``engine``, which must be able to run as many batches side by side as there
@@ -154,7 +152,7 @@ class Dispatcher:
                 self._scheduler.admit(job, line, now=job.submitted, deadline=deadline)
             except Overloaded:
                 # Nobody is refused for the sake of those who do not wait any more.
-                if not self._drop_cancelled():
+                if not (self.cancelled and self._drop_cancelled()):
                     raise
                 self._scheduler.admit(job, line, now=job.submitted, deadline=deadline)
             line.unanswered += 1
@@ -165,9 +163,6 @@ class Dispatcher:
 
     def _drop_cancelled(self) -> bool:
         """Whether there was anything to take out of the queues. Needs the lock."""
-        # In a crowd, looking through a long queue for each one who is refused costs a tenth.
-        if not self.cancelled:
-            return False
         self.cancelled = False
         dropped = self._scheduler.drop(lambda job: job.future.cancelled())
         for job in dropped:
