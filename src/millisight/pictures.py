@@ -29,6 +29,14 @@ def find_pictures(paths: Iterable[Path]) -> Iterator[Path]:
             raise DataError(f"There is no file or folder {path}.")
 
 
+def pictures_in(paths: Sequence[str]) -> list[Path]:
+    """The pictures named by ``paths`` and in their folders. Raises ``DataError`` for none."""
+    pictures = list(find_pictures(Path(path) for path in paths))
+    if not pictures:
+        raise DataError(f"There are no pictures in {', '.join(paths)}.")
+    return pictures
+
+
 def _walk(folder: Path) -> Iterator[Path]:
     for parent, folders, files in os.walk(folder, followlinks=True):
         folders.sort()

@@ -11,8 +11,8 @@ from millisight.bundle import open_bundle
 from millisight.classifier import Classifier, Result
 from millisight.cli import exit_codes
 from millisight.cli.options import one_model, setting_options
-from millisight.errors import DataError, MillisightError
-from millisight.pictures import find_pictures
+from millisight.errors import MillisightError
+from millisight.pictures import pictures_in
 from millisight.predictions import MAX_TOP_K
 from millisight.settings import load_settings
 
@@ -40,9 +40,7 @@ def classify(paths: tuple[str, ...], top_k: int, as_json: bool, **flags: Any) ->
     """
     settings = load_settings(flags)
     model = one_model(settings)
-    pictures = list(find_pictures(Path(path) for path in paths))
-    if not pictures:
-        raise DataError(f"There are no pictures in {', '.join(paths)}.")
+    pictures = pictures_in(paths)
     failures = 0
     bundle = open_bundle(model, settings.home)
     with Classifier(bundle, settings) as classifier:

@@ -20,9 +20,7 @@ from rich.text import Text
 
 from millisight.classifier import Classifier
 from millisight.embedder import Embedding
-from millisight.errors import DataError
 from millisight.features import Origin
-from millisight.pictures import find_pictures
 
 
 class _Rate(ProgressColumn):
@@ -74,14 +72,6 @@ class Reader:
     def _report(self, path: Path, reason: str) -> None:
         self.failed += 1
         click.echo(f"{path}: {reason}", err=True)
-
-
-def pictures_in(paths: Sequence[str]) -> list[Path]:
-    """The pictures named by ``paths`` and in their folders. Raises ``DataError`` for none."""
-    pictures = list(find_pictures(Path(path) for path in paths))
-    if not pictures:
-        raise DataError(f"There are no pictures in {', '.join(paths)}.")
-    return pictures
 
 
 def _progress() -> Progress:

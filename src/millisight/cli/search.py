@@ -11,11 +11,12 @@ import numpy as np
 from millisight.bundle import open_bundle
 from millisight.classifier import Classifier
 from millisight.cli import exit_codes
-from millisight.cli.embedding import Reader, pictures_in
+from millisight.cli.embedding import Reader
 from millisight.cli.options import one_model, setting_options
 from millisight.errors import BadFeatures, DataError
 from millisight.features import Origin, blocks_of, read
 from millisight.nearest import Block, Match, nearest
+from millisight.pictures import pictures_in
 from millisight.settings import load_settings
 
 
