@@ -45,16 +45,18 @@ class Metrics:
             ["model", "source"],
             registry=self._registry,
         )
+        # Finding a counter by its labels takes longer than counting.
+        self._sources: dict[tuple[str, str], Counter] = {}
 
     def begin(self, models: Iterable[str]) -> None:
         """Show the numbers of ``models`` by name, of which nothing is counted yet."""
         for model in models:
             for source in (COMPUTED, SHARED, REMEMBERED):
-                self._answers.labels(model, source)
+                self._sources[model, source] = self._answers.labels(model, source)
 
     def answered(self, model: str, source: str) -> None:
         """One picture, by the model of that name."""
-        self._answers.labels(model, source).inc()
+        self._sources[model, source].inc()
 
     def count(self, scope: Scope, status: int) -> None:
         """One answer with ``status`` to the request of ``scope``."""
