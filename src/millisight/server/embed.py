@@ -20,13 +20,13 @@ from millisight.server.intake import (
     Patience,
     TimingsBody,
     accepted,
-    model_of,
+    in_query,
+    picture_of,
     timings_of,
     within_deadline,
 )
 from millisight.server.problems import Problem
 from millisight.server.service import Service
-from millisight.server.upload import read_picture
 
 NPY = "application/x-npy"
 
@@ -69,11 +69,11 @@ async def embed(request: Request) -> Response:
 
 
 async def _respond(request: Request, service: Service, patience: Patience) -> Response:
-    name = model_of(request)
+    name = in_query(request, "model")
     service.ready_one(name)
     kind = accepted(request, [NPY, JSON])
     normalize = _normalize_of(request)
-    picture = await read_picture(request, max_bytes=int(service.settings.max_upload_mb * 1e6))
+    picture = await picture_of(request, service)
     with patience.watching():
         embedding = await service.embed(
             name, picture, normalize=normalize, deadline=patience.deadline
@@ -88,7 +88,9 @@ async def _respond(request: Request, service: Service, patience: Patience) -> Re
 
 
 def _normalize_of(request: Request) -> bool:
-    given = request.query_params.get("normalize", "false")
+    given = in_query(request, "normalize")
+    if given is None:
+        return False
     if given not in {"true", "false"}:
         raise BadParameter(f"Parameter normalize cannot be {given[:20]!r}: it is true or false.")
     return given == "true"

@@ -21,7 +21,8 @@ from millisight.server.intake import (
     Patience,
     TimingsBody,
     accepted,
-    model_of,
+    in_query,
+    picture_of,
     timings_of,
     top_k_of,
     whole_number,
@@ -30,7 +31,6 @@ from millisight.server.intake import (
 from millisight.server.predict import PredictionBody
 from millisight.server.problems import Problem
 from millisight.server.service import Service
-from millisight.server.upload import read_picture
 
 PNG = "image/png"
 
@@ -80,14 +80,14 @@ async def explain(request: Request) -> Response:
 
 
 async def _respond(request: Request, service: Service, patience: Patience) -> Response:
-    name = model_of(request)
+    name = in_query(request, "model")
     service.ready_one(name)
     kind = accepted(request, [PNG, JSON])
     top_k = top_k_of(request)
     classes = [whole_number("class", value) for value in request.query_params.getlist("class")]
     if classes and "top_k" in request.query_params:
         raise BadParameter("Give either top_k or class, not both.")
-    picture = await read_picture(request, max_bytes=int(service.settings.max_upload_mb * 1e6))
+    picture = await picture_of(request, service)
     with patience.watching():
         explanation = await service.explain(
             name, picture, top_k, classes, deadline=patience.deadline

@@ -17,7 +17,7 @@ from millisight.predictions import MAX_TOP_K, check_top_k
 from millisight.server.problems import GUARDED, Problem
 from millisight.server.protocol import BEGAN
 from millisight.server.service import Service
-from millisight.server.upload import FIELD
+from millisight.server.upload import FIELD, read_picture
 from millisight.work import Timings
 
 DEFAULT_TOP_K = 3
@@ -151,21 +151,24 @@ async def within_deadline(request: Request, respond: Respond) -> Response:
         ) from error
 
 
+async def picture_of(request: Request, service: Service) -> bytes:
+    """The bytes of the picture in ``request``; see ``read_picture``."""
+    return await read_picture(request, max_bytes=int(service.settings.max_upload_mb * 1e6))
+
+
 def top_k_of(request: Request) -> int:
     """The query's ``top_k``. Raises ``BadParameter``."""
-    if not request.scope["query_string"]:
+    if (given := in_query(request, "top_k")) is None:
         return DEFAULT_TOP_K
-    given = request.query_params.get("top_k", str(DEFAULT_TOP_K))
     top_k = whole_number("top_k", given)
     check_top_k(top_k)
     return top_k
 
 
-def model_of(request: Request) -> str | None:
-    """The name in the query's ``model``, if there is one."""
-    if not request.scope["query_string"]:
-        return None
-    return request.query_params.get("model")
+def in_query(request: Request, name: str) -> str | None:
+    """What the query says of a parameter, if anything."""
+    # Most requests have no query, and it is parsed for who looks.
+    return request.query_params.get(name) if request.scope["query_string"] else None
 
 
 def accepted(request: Request, kinds: list[str]) -> str:

@@ -16,13 +16,13 @@ from millisight.server.intake import (
     TOP_K_PARAMETER,
     Patience,
     TimingsBody,
-    model_of,
+    in_query,
+    picture_of,
     timings_of,
     top_k_of,
     within_deadline,
 )
 from millisight.server.service import Service
-from millisight.server.upload import read_picture
 from millisight.work import Timings
 
 
@@ -68,10 +68,10 @@ async def predict(request: Request) -> Response:
 
 
 async def _respond(request: Request, service: Service, patience: Patience) -> Response:
-    name = model_of(request)
+    name = in_query(request, "model")
     service.ready_one(name)
     top_k = top_k_of(request)
-    picture = await read_picture(request, max_bytes=int(service.settings.max_upload_mb * 1e6))
+    picture = await picture_of(request, service)
     started = time.monotonic()
     # Not the one from before: it may have been exchanged while the picture came in.
     served = service.ready_one(name)
