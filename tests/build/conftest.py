@@ -6,8 +6,10 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from torchvision import models
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
@@ -54,6 +56,20 @@ def weights_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
         return file
 
     return make
+
+
+def resnet18(weights: Path) -> torch.nn.Module:
+    """torch's own ResNet-18 with ``weights``, ready to be asked."""
+    module = models.resnet18()
+    module.load_state_dict(torch.load(weights, weights_only=True))
+    return module.eval()
+
+
+def normalised(pixels: NDArray[np.uint8]) -> torch.Tensor:
+    """``pixels``, ``(h, w, 3)``, as torchvision's ImageNet models take them."""
+    mean = torch.tensor([0.485, 0.456, 0.406])[:, None, None]
+    std = torch.tensor([0.229, 0.224, 0.225])[:, None, None]
+    return (torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None] / 255 - mean) / std
 
 
 @pytest.fixture(scope="session")

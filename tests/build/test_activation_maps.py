@@ -5,10 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torchvision import models
 
 import millisight as library
-from tests.build.conftest import Run
+from tests.build.conftest import Run, normalised, resnet18
 from tests.support import texture
 
 
@@ -20,15 +19,11 @@ def test_maps_are_the_products_that_zhou_et_al_define(
     assert done.returncode == 0, done.stderr
     with library.load(home / "bundles" / "resnet18") as classifier:
         explanation = classifier.explain(texture(400, 300), 5)
-    module = models.resnet18()
-    module.load_state_dict(torch.load(weights, weights_only=True))
+    module = resnet18(weights)
     features: list[torch.Tensor] = []
     module.layer4.register_forward_hook(lambda _, __, output: features.append(output))
-    pixels = torch.from_numpy(explanation.pixels.copy()).permute(2, 0, 1)[None] / 255
-    mean = torch.tensor([0.485, 0.456, 0.406])[:, None, None]
-    std = torch.tensor([0.229, 0.224, 0.225])[:, None, None]
     with torch.no_grad():
-        logits = module.eval()((pixels - mean) / std)[0]
+        logits = module(normalised(explanation.pixels))[0]
     for one in explanation.maps:
         index = one.prediction.index
         expected = torch.einsum("c,chw->hw", module.fc.weight[index], features[0][0]).detach()

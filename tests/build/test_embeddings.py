@@ -6,24 +6,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from torchvision import models
 
 import millisight as library
 from millisight.errors import NotEmbeddable
-from tests.build.conftest import Run
+from tests.build.conftest import Run, normalised, resnet18
 from tests.support import texture
 
 
 def features(weights: Path, pixels: np.ndarray) -> np.ndarray:
     """What torch's ResNet-18 gives its linear layer for ``pixels``, ``(224, 224, 3)``."""
-    module = models.resnet18()
-    module.load_state_dict(torch.load(weights, weights_only=True))
+    module = resnet18(weights)
     module.fc = torch.nn.Identity()
-    mean = torch.tensor([0.485, 0.456, 0.406])[:, None, None]
-    std = torch.tensor([0.229, 0.224, 0.225])[:, None, None]
-    picture = torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None] / 255
     with torch.no_grad():
-        return module.eval()((picture - mean) / std)[0].numpy()
+        return module(normalised(pixels))[0].numpy()
 
 
 @pytest.mark.parametrize(("precision", "cosine"), [("float32", 0.999999), ("int8", 0.99)])
