@@ -1,0 +1,67 @@
+"""What training starts from: published weights, a file of one's own, or nothing."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import nn
+
+from millisight.build.checkpoint import read_checkpoint, transfer
+from millisight.build.steps import Step
+from millisight.build.zoo import EFFICIENTNET_LITE0, find_entry
+from millisight.errors import ModelNotFound, WeightsUnavailable
+from millisight.manifest import Preprocess
+
+NONE = "none"
+"""Names the base that has no weights."""
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """A network for the wanted number of classes, whose last layer nobody has trained yet."""
+
+    architecture: str
+    module: nn.Module
+    preprocess: Preprocess
+    pretrained: bool
+    """False where the whole network starts from random numbers."""
+    source: str
+    """Where its weights come from, in words."""
+
+
+def make_base(
+    base: str, architecture: str, class_count: int, *, mirror: str, step: Step
+) -> Base:
+    """The network named by ``base``: a model that ``build`` knows, a weights file, or ``none``.
+
+    ``architecture`` says of what a file's weights are, or what starts from nothing. Raises
+    ``ModelNotFound``, ``WeightsUnavailable`` or ``BadWeights``.
+    """
+    if base == NONE:
+        entry = find_entry(architecture)
+        return Base(architecture, entry.create(class_count), entry.preprocess, False, "no weights")
+    file = Path(base)
+    if file.is_file():
+        entry = find_entry(architecture)
+        module = entry.create(class_count)
+        transfer(read_checkpoint(file), module)
+        return Base(architecture, module, entry.preprocess, True, f"the file {file.name}")
+    try:
+        entry = find_entry(base)
+    except ModelNotFound as error:
+        raise ModelNotFound(
+            f"There is no file and no model {base!r} to start from.", hint=error.hint
+        ) from error
+    try:
+        official, weights = entry.official(step, mirror)
+    except WeightsUnavailable as error:
+        raise WeightsUnavailable(error.message, hint=_other_bases(error.hint)) from error
+    module = entry.create(class_count)
+    transfer(official.state_dict(), module)
+    return Base(base, module, entry.preprocess, True, weights.source)
+
+
+def _other_bases(hint: str) -> str:
+    return (
+        f"{hint.replace('--weights FILE', '--base FILE')} Without network: "
+        f"--base {EFFICIENTNET_LITE0}, whose weights are installed here, or --base {NONE}."
+    )
