@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from pydantic import BaseModel, ConfigDict
+from rich.cells import cell_len
 
 FEW_TRAIN = 50
 """Training pictures of a class below which it is said to lack data."""
@@ -63,12 +64,14 @@ class Findings(_Part):
     """Folders that are left alone, such as ``test``."""
     copies: tuple[Paths, ...]
     """Files with the same bytes and class; the first of each is used, the others are not."""
+    crossing: int
+    """Those of ``copies`` that were to validate what one of the same bytes trains."""
     conflicts: tuple[Paths, ...]
     """Files with the same bytes in several classes; none of them is used."""
     near: tuple[Paths, ...]
     """Different files that look the same; each group is kept on one side."""
     near_conflicts: tuple[Paths, ...]
-    """Those of ``near`` that are of several classes; they are trained on."""
+    """Those of ``near`` that are of several classes."""
     moved: Paths
     """Validation pictures that were moved to training, since one there looks the same."""
     inseparable: Paths
@@ -85,13 +88,13 @@ class Findings(_Part):
         return [
             *self._counts(),
             *self._left_out(),
-            *self._duplicates(),
+            *self._look_alike(),
             *(f"Warning: {warning}" for warning in self.warnings()),
         ]
 
     def warnings(self) -> list[str]:
         """What is likely to make the model or its figures worse."""
-        return [*self._few(), *self._uneven(), *self._alike()]
+        return [*self._few(), *self._uneven(), *self._flattering()]
 
     def _counts(self) -> Iterator[str]:
         train = sum(one.train for one in self.classes)
@@ -101,14 +104,19 @@ class Findings(_Part):
             f"{_many(train + validation, 'picture')} of {len(self.classes)} classes: "
             f"{train} to train on, {validation} to validate with ({how})."
         )
-        width = max(len(one.label) for one in self.classes)
-        yield from (
-            f"  {one.label:{width}}  {one.train:6} {one.validation:5}" for one in self.classes
-        )
-        yield (
-            f"Shorter sides: {self.sizes.smallest} to {self.sizes.largest} pixels, "
-            f"half of them up to {self.sizes.median}."
-        )
+        # A Chinese character is two columns wide on a terminal.
+        width = max(cell_len(one.label) for one in self.classes)
+        for one in self.classes:
+            space = " " * (width - cell_len(one.label))
+            yield f"  {one.label}{space}  {one.train:6} {one.validation:5}"
+        sizes = self.sizes
+        if sizes.smallest == sizes.largest:
+            yield f"The shorter side of each is {sizes.median} pixels."
+        else:
+            yield (
+                f"Their shorter sides are {sizes.smallest} to {sizes.largest} pixels, "
+                f"half of them at most {sizes.median}."
+            )
 
     def _left_out(self) -> Iterator[str]:
         if self.unreadable:
@@ -118,27 +126,30 @@ class Findings(_Part):
             yield f"{_many(len(self.ignored), 'file')} passed over, not pictures of a class:"
             yield from _some(self.ignored)
         if self.untouched:
-            yield f"Left alone: {', '.join(self.untouched)}."
-
-    def _duplicates(self) -> Iterator[str]:
+            yield f"Not looked at, since they are beside train: {_list(self.untouched)}."
         if self.copies:
             spare = sum(len(group) - 1 for group in self.copies)
-            yield f"{_many(spare, 'exact copy', 'exact copies')} left out, one of each is used:"
+            across = f", {self.crossing} of them from validation" if self.crossing else ""
+            yield f"{_many(spare, 'exact copy', 'exact copies')} left out{across}:"
             yield from _some(_groups(self.copies))
         if self.conflicts:
-            yield "The same file is in several classes, and left out of all:"
+            files = sum(map(len, self.conflicts))
+            yield f"{files} files left out that are the same, but in several classes:"
             yield from _some(_groups(self.conflicts))
-        if self.near:
-            alike = sum(map(len, self.near))
-            yield f"{alike} pictures look the same as another, and stay on the same side:"
-            yield from _some(_groups(self.near))
+
+    def _look_alike(self) -> Iterator[str]:
+        agreed = [group for group in self.near if group not in self.near_conflicts]
+        if agreed:
+            yield f"{sum(map(len, agreed))} pictures look the same as another, so share a side:"
+            yield from _some(_groups(agreed))
         if self.near_conflicts:
-            yield "Of these, in several classes, so look which is right:"
+            files = sum(map(len, self.near_conflicts))
+            yield f"{files} pictures look the same, but are in several classes; which is right?"
             yield from _some(_groups(self.near_conflicts))
         if self.moved:
             yield (
-                f"{_many(len(self.moved), 'picture')} moved from validation to training, since "
-                "one there looks the same:"
+                f"{_many(len(self.moved), 'picture')} moved from validation to training, where "
+                "one looks the same:"
             )
             yield from _some(self.moved)
 
@@ -167,7 +178,7 @@ class Findings(_Part):
                 "pictures of small classes will count more."
             )
 
-    def _alike(self) -> Iterator[str]:
+    def _flattering(self) -> Iterator[str]:
         if self.inseparable:
             yield (
                 f"pictures of {_list(self.inseparable)} look so much alike (frames of one film, a "

@@ -63,19 +63,18 @@ def find_classes(folder: Path) -> Layout:
     _check_folder(folder)
     entries, others = _entries(folder)
     sides = [entry for entry in entries if _is_side(entry)]
+    if not sides:
+        if not entries:
+            raise _no_classes(folder, others)
+        return Layout(_side(entries, others), None, others, [])
     train = _only(folder, sides, TRAIN)
     validation = _only(folder, sides, VALIDATION)
-    if train is None and validation is not None:
+    if train is None:
         raise DataError(
-            f"{folder} has a folder {validation.name} but none named train.",
+            f"{folder} has a folder {sides[0].name}, but no train that holds class folders.",
             hint="Put the pictures to train on into train/, one folder a class; or give a folder "
             "that has the classes right within, which is then divided for you.",
         )
-    if train is None:
-        found = Layout(_side(entries, others), None, others, [])
-        if not found.train.classes:
-            raise _no_classes(folder, others)
-        return found
     return Layout(
         train=_side_of(train, others),
         validation=_side_of(validation, others) if validation is not None else None,
@@ -85,13 +84,16 @@ def find_classes(folder: Path) -> Layout:
 
 
 def _check_folder(folder: Path) -> None:
-    if folder.is_dir():
-        return
-    hint = LAYOUT.format("DATA")
-    # A broken link is there, but leads nowhere.
-    if folder.exists():
-        raise DataError(f"{folder} is a file; training needs a folder of pictures.", hint=hint)
-    raise DataError(f"There is no folder {folder}.", hint=hint)
+    try:
+        is_folder, is_there = folder.is_dir(), folder.exists()
+    except OSError as error:
+        raise _unreadable(folder, error) from error
+    if is_there and not is_folder:
+        raise DataError(
+            f"{folder} is a file; training needs a folder of pictures.", hint=LAYOUT.format("DATA")
+        )
+    if not is_there:
+        raise DataError(f"There is no folder {folder}.", hint=LAYOUT.format("DATA"))
 
 
 def _is_side(folder: Path) -> bool:
@@ -137,6 +139,15 @@ def _no_classes(folder: Path, files: list[Path]) -> DataError:
     return DataError(f"{folder} {what}.", hint=LAYOUT.format(folder.name or "DATA"))
 
 
+def probable_root(folder: Path) -> Path | None:
+    """The folder within ``folder`` that was probably meant: the only one, which has several."""
+    folders, _ = _entries(folder)
+    if len(folders) != 1:
+        return None
+    inner, files = _entries(folders[0])
+    return folders[0] if len(inner) > 1 and not any(map(_may_be_picture, files)) else None
+
+
 def _may_be_picture(file: Path) -> bool:
     return file.suffix.lower() in _CANDIDATES
 
@@ -154,19 +165,28 @@ def _walk(folder: Path, above: frozenset[Path]) -> Iterator[Path]:
 
 def _entries(folder: Path) -> tuple[list[Path], list[Path]]:
     """Folders and files in ``folder``, sorted by name, without litter."""
+    folders: list[Path] = []
+    files: list[Path] = []
     try:
         with os.scandir(folder) as scan:
-            entries = sorted(scan, key=lambda entry: entry.name)
-        kept = [
-            entry
-            for entry in entries
-            if not entry.name.startswith(".") and entry.name.casefold() not in _LITTER
-        ]
-        folders = [folder / entry.name for entry in kept if entry.is_dir()]
-        files = [folder / entry.name for entry in kept if not entry.is_dir()]
+            for entry in scan:
+                if not entry.name.startswith(".") and entry.name.casefold() not in _LITTER:
+                    (folders if _is_folder(entry) else files).append(folder / entry.name)
     except OSError as error:
-        raise DataError(
-            f"The folder {folder} cannot be read: {error.strerror}.",
-            hint="Change its permissions, or take it out of the data.",
-        ) from error
-    return folders, files
+        raise _unreadable(folder, error) from error
+    return sorted(folders), sorted(files)
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    # A link that leads in circles is told of when it is opened as a picture.
+    except OSError:
+        return False
+
+
+def _unreadable(folder: Path, error: OSError) -> DataError:
+    return DataError(
+        f"The folder {folder} cannot be read: {error.strerror}.",
+        hint="Change its permissions, or take it out of the data.",
+    )

@@ -13,7 +13,7 @@ from millisight.build.steps import Step
 from millisight.errors import DataError
 from millisight.train.duplicates import exact_groups, near_groups
 from millisight.train.findings import SMALL, ClassCount, Findings, Paths, Sizes, Skipped
-from millisight.train.folders import LAYOUT, Layout, Side, find_classes
+from millisight.train.folders import LAYOUT, Layout, Side, find_classes, probable_root
 from millisight.train.look import Look, Unreadable, look_at
 from millisight.train.split import LEAST_TRAIN, LEAST_VALIDATION, Division, divide, too_few
 
@@ -79,6 +79,7 @@ def survey(folder: Path, *, seed: int, step: Step) -> Dataset:
         ignored=name.of_all(layout.others),
         untouched=name.of_all(layout.untouched),
         copies=name.of_groups(copies),
+        crossing=sum(one.validates for group in copies for one in group if not group[0].validates),
         conflicts=name.of_groups(conflicts),
         near=name.of_groups(near),
         near_conflicts=name.of_groups(group for group in near if _of_several(group)),
@@ -98,10 +99,12 @@ def _labels(folder: Path, layout: Layout) -> tuple[str, ...]:
                 hint="Rename it, in any language, in UTF-8.",
             )
     if len(labels) < 2:
-        only = f"is only one class, {labels[0]}," if labels else "are no class folders"
+        meant = probable_root(folder)
         raise DataError(
-            f"There {only} in {folder}; telling classes apart takes two.",
-            hint=LAYOUT.format(folder.name or "DATA")
+            f"There is only one class in {folder}, {labels[0]}; telling classes apart takes two.",
+            hint=f"Did you mean {meant}?"
+            if meant
+            else LAYOUT.format(folder.name or "DATA")
             + " Pictures of anything else may be a class, too.",
         )
     if layout.validation is not None:
@@ -170,11 +173,16 @@ def _check_enough(
     least = LEAST_TRAIN + LEAST_VALIDATION
     for index, label in enumerate(labels):
         if counts[index] < least:
-            also = f" {len(unreadable)} files cannot be read." if unreadable else ""
+            also = (
+                f" {len(unreadable)} in the data cannot be read, such as {unreadable[0].path}: "
+                f"{unreadable[0].sentence}"
+                if unreadable
+                else ""
+            )
             raise DataError(
                 f"The class {label} has {_usable(counts[index])}; {least} are the least.{also}",
                 hint="Some hundreds are best. Add pictures, or take the folder out of the data. "
-                "Exact copies do not count.",
+                "Exact copies do not count, nor do files that are in several classes.",
             )
 
 
