@@ -116,7 +116,7 @@ def _check_same(train: Side, validation: Side) -> None:
     for label in sorted(train.classes.keys() ^ validation.classes.keys()):
         has, lacks = ("train", "validation") if label in train.classes else ("validation", "train")
         raise DataError(
-            f"There is a class {label} to {has}, but none of that name to {lacks}.",
+            f"The class {label} is in {has}, but not in {lacks}.",
             hint="Give both sides the same folders. Or give one folder with all pictures, which "
             "is then divided for you.",
         )
