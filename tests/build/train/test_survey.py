@@ -246,7 +246,7 @@ def test_what_looks_like_a_training_picture_is_moved_to_training(divided: Path) 
 
 
 def test_pictures_that_look_the_same_are_divided_together(two: Path) -> None:
-    for number in range(0, 30, 2):
+    for number in (*range(6), *range(8, 14), *range(16, 19)):
         write(two / f"dog/{number:03}_again.png", picture(number))
     for seed in range(5):
         data = look(two, seed=seed)
