@@ -15,7 +15,7 @@ from PIL import Image
 from millisight.ahead import in_order
 from millisight.build.steps import Step
 from millisight.cpu import available_cores
-from millisight.errors import ImageError
+from millisight.errors import BadImage, MillisightError
 from millisight.formats import FORMATS
 from millisight.image import Limits, decode
 from millisight.manifest import Preprocess
@@ -62,32 +62,32 @@ def look_at(paths: Sequence[Path], step: Step) -> list[Look | Unreadable]:
         step(f"Looking at {len(paths)} pictures", total=len(paths)) as bar,
         ThreadPoolExecutor(threads) as pool,
     ):
-        for one in in_order(
+        looks = in_order(
             lambda path: pool.submit(_look, path, limits),
             paths,
             ahead=_AHEAD * threads,
-            return_errors=False,
-        ):
-            assert not isinstance(one, Exception)  # noqa: S101 (errors are raised)
-            found.append(one)
+            return_errors=True,
+        )
+        for path, look in zip(paths, looks, strict=True):
+            found.append(look if isinstance(look, Look) else Unreadable(path, _sentence(look)))
             bar.advance(1)
     return found
 
 
-def _look(path: Path, limits: Limits) -> Look | Unreadable:
-    try:
-        if path.exists() and not path.is_file():
-            return Unreadable(path, "It is not a file.")
-        data = path.read_bytes()
-        pixels = decode(data, _SMALL, limits).pixels
-        with Image.open(BytesIO(data), formats=FORMATS) as image:
-            size = image.size
-    except ImageError as error:
-        return Unreadable(path, error.message)
-    except OSError as error:
-        return Unreadable(path, f"The file cannot be read: {error.strerror}.")
-    small = Image.fromarray(pixels)
+def _look(path: Path, limits: Limits) -> Look:
+    if path.exists() and not path.is_file():
+        raise BadImage("It is not a file.")
+    data = path.read_bytes()
+    small = Image.fromarray(decode(data, _SMALL, limits).pixels)
+    with Image.open(BytesIO(data), formats=FORMATS) as image:
+        size = image.size
     return Look(path, blake3(data).hexdigest(), _phash(small), _cells(small), size)
+
+
+def _sentence(error: MillisightError | OSError) -> str:
+    if isinstance(error, MillisightError):
+        return error.message
+    return f"The file cannot be read: {error.strerror}."
 
 
 def _phash(small: Image.Image) -> NDArray[np.uint64]:

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import statistics
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -45,6 +46,15 @@ Together = list[list[_Picture]]
 """Pictures that belong together."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Distinct:
+    used: list[_Picture]
+    copies: Together
+    """The first of each is used."""
+    conflicts: Together
+    """Of different classes, so that nobody knows the right one."""
+
+
 def survey(folder: Path, *, seed: int, step: Step) -> Dataset:
     """Look at all pictures in ``folder`` and divide them, the same for the same ``seed``.
 
@@ -54,38 +64,21 @@ def survey(folder: Path, *, seed: int, step: Step) -> Dataset:
     layout = find_classes(folder)
     labels = _labels(folder, layout)
     found, unreadable = _look(layout, labels, step)
-    pictures, copies, conflicts = _distinct(found)
+    distinct = _distinct(found)
+    pictures = distinct.used
     _check_enough(pictures, labels, unreadable)
+    given = {index for index, one in enumerate(pictures) if one.validates}
     classes = [one.index for one in pictures]
     with step("Comparing them with each other"):
         division = divide(
             classes,
             [one.look.digest for one in pictures],
             near_groups([one.look for one in pictures]),
-            given=_given(pictures) if layout.validation is not None else None,
+            given=None if layout.validation is None else given,
             seed=seed,
         )
     _check_sides(classes, division, labels)
-    counts = _counts(classes, division, labels)
-    name = _Names(folder)
-    near = [[pictures[index] for index in group] for group in division.near]
-    findings = Findings(
-        classes=counts,
-        divided=layout.validation is None,
-        sizes=_sizes(pictures),
-        unreadable=tuple(
-            Skipped(path=name.of(one.path), reason=one.sentence) for one in unreadable
-        ),
-        ignored=name.of_all(layout.others),
-        untouched=name.of_all(layout.untouched),
-        copies=name.of_groups(copies),
-        crossing=sum(one.validates for group in copies for one in group if not group[0].validates),
-        conflicts=name.of_groups(conflicts),
-        near=name.of_groups(near),
-        near_conflicts=name.of_groups(group for group in near if _of_several(group)),
-        moved=name.of_all(pictures[index].look.path for index in division.moved),
-        inseparable=tuple(labels[number] for number in sorted(division.inseparable)),
-    )
+    findings = _findings(folder, layout, labels, unreadable, distinct, division)
     return _dataset(pictures, division, labels, findings)
 
 
@@ -93,9 +86,10 @@ def _labels(folder: Path, layout: Layout) -> tuple[str, ...]:
     """The classes, once both sides have the same. Raises ``DataError``."""
     labels = tuple(sorted(layout.train.classes))
     for label in labels:
-        if not label.isprintable():
+        # Halves of characters stand for bytes that are not UTF-8.
+        if any(unicodedata.category(letter) in ("Cc", "Cs") for letter in label):
             raise DataError(
-                f"The name of the class folder {readable(Path(label))!r} cannot be shown.",
+                f"The name of the class folder {_readable(Path(label))!r} cannot be shown.",
                 hint="Rename it, in any language, in UTF-8.",
             )
     if len(labels) < 2:
@@ -144,9 +138,8 @@ def _look(
     return pictures, unreadable
 
 
-def _distinct(pictures: Sequence[_Picture]) -> tuple[list[_Picture], Together, Together]:
-    """Pictures that are used, those of them with copies, and those of which nobody knows the
-    class. The first of several copies is used, which is one to train on where there is one."""
+def _distinct(pictures: Sequence[_Picture]) -> _Distinct:
+    """Of several copies the first is used, which is one to train on where there is one."""
     groups = [
         [pictures[index] for index in group]
         for group in exact_groups([one.look for one in pictures])
@@ -155,15 +148,11 @@ def _distinct(pictures: Sequence[_Picture]) -> tuple[list[_Picture], Together, T
     copies = [group for group in groups if not _of_several(group)]
     left_out = {id(one) for group in conflicts for one in group}
     left_out |= {id(one) for group in copies for one in group[1:]}
-    return [one for one in pictures if id(one) not in left_out], copies, conflicts
+    return _Distinct([one for one in pictures if id(one) not in left_out], copies, conflicts)
 
 
 def _of_several(group: Iterable[_Picture]) -> bool:
     return len({one.index for one in group}) > 1
-
-
-def _given(pictures: Sequence[_Picture]) -> set[int]:
-    return {index for index, one in enumerate(pictures) if one.validates}
 
 
 def _check_enough(
@@ -198,6 +187,38 @@ def _check_sides(classes: Sequence[int], division: Division, labels: Sequence[st
 
 def _usable(count: int) -> str:
     return f"{count or 'no'} usable picture{'' if count == 1 else 's'}"
+
+
+def _findings(
+    folder: Path,
+    layout: Layout,
+    labels: Sequence[str],
+    unreadable: Sequence[Unreadable],
+    distinct: _Distinct,
+    division: Division,
+) -> Findings:
+    pictures = distinct.used
+    name = _Names(folder)
+    near = [[pictures[index] for index in group] for group in division.near]
+    return Findings(
+        classes=_counts([one.index for one in pictures], division, labels),
+        divided=layout.validation is None,
+        sizes=_sizes(pictures),
+        unreadable=tuple(
+            Skipped(path=name.of(one.path), reason=one.sentence) for one in unreadable
+        ),
+        ignored=name.of_all(layout.others),
+        untouched=name.of_all(layout.untouched),
+        copies=name.of_groups(distinct.copies),
+        crossing=sum(
+            one.validates for group in distinct.copies for one in group if not group[0].validates
+        ),
+        conflicts=name.of_groups(distinct.conflicts),
+        near=name.of_groups(near),
+        near_conflicts=name.of_groups(group for group in near if _of_several(group)),
+        moved=name.of_all(pictures[index].look.path for index in division.moved),
+        inseparable=tuple(labels[number] for number in sorted(division.inseparable)),
+    )
 
 
 def _counts(
@@ -250,7 +271,7 @@ class _Names:
     folder: Path
 
     def of(self, path: Path) -> str:
-        return readable(path.relative_to(self.folder))
+        return _readable(path.relative_to(self.folder))
 
     def of_all(self, paths: Iterable[Path]) -> Paths:
         return tuple(map(self.of, paths))
@@ -259,6 +280,6 @@ class _Names:
         return tuple(self.of_all(one.look.path for one in group) for group in groups)
 
 
-def readable(path: Path) -> str:
+def _readable(path: Path) -> str:
     """``path`` with slashes; bytes that are not UTF-8, which a name may have, are replaced."""
     return os.fsencode(path.as_posix()).decode(errors="replace")

@@ -189,7 +189,9 @@ def test_links_are_followed_but_not_in_circles(two: Path, tmp_path: Path) -> Non
     assert data.findings.ignored == ("dog/circle",)
 
 
-@pytest.mark.parametrize("name", ["连衣裙", "Kühlschrank", "платье", "a b", "🧦", "O'Neill & co"])
+@pytest.mark.parametrize(
+    "name", ["连衣裙", "白\u3000裙", "Kühlschrank", "платье", "a b", "👩‍🔬", "O'Neill & co"]
+)
 def test_classes_have_names_in_any_language(two: Path, name: str) -> None:
     (two / "dog").rename(two / name)
     data = look(two)
