@@ -1,1 +1,1 @@
-"""From a folder of pictures to a bundle of one's own classes. Needs the ``build`` extra."""
+"""Own classes: from folders of pictures to a bundle. Needs the ``build`` extra."""
