@@ -57,3 +57,22 @@ def calibration_error(confidences: Confidences, right: Right) -> float:
     each bin of ``reliability``, on average over the pictures."""
     bins = reliability(confidences, right)
     return sum(one.images * abs(one.accuracy - one.confidence) for one in bins) / len(right)
+
+
+@dataclass(frozen=True, slots=True)
+class Certainty:
+    """What a threshold does, in percent."""
+
+    uncertain: float
+    """Share of the answers that are below it."""
+    top1_when_certain: float | None
+    """Share of right ones among the others; ``None`` where there are none."""
+
+
+def certainty(uncertain: Right, right: Right) -> Certainty:
+    """What is right where the answers are not ``uncertain``, which has the shape of ``right``."""
+    certain = right[~uncertain]
+    return Certainty(
+        uncertain=round(100 * float(uncertain.mean()), 2),
+        top1_when_certain=round(100 * float(certain.mean()), 2) if certain.size else None,
+    )
