@@ -1,7 +1,10 @@
 """How sure a bundle may be: one temperature, and the confidence below which it is uncertain."""
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BaseModel
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 from sklearn.model_selection import KFold
@@ -15,6 +18,7 @@ from millisight.predictions import softmax
 MIN_PICTURES = 20
 """Of fewer labelled pictures nothing is concluded, and no threshold rests upon fewer."""
 
+_OTHERS = (0.9, 0.95, 0.98, 0.99)
 _FOLDS = 5
 _DRAWS = 200
 _LEAST, _GREATEST = 0.05, 20.0
@@ -23,9 +27,27 @@ Truth = NDArray[np.int64]
 """Shape ``(n,)``: the class index of each picture."""
 
 
-def measure_confidence(
-    logits: Logits, truth: Truth, min_precision: float | None
-) -> Confidence | None:
+class Cut(BaseModel):
+    """A threshold, and the shares, 0…1, of right answers and of pictures from it up."""
+
+    min_precision: float
+    threshold: float
+    precision: float
+    coverage: float
+
+
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """A bundle's confidence, and what shows it."""
+
+    figures: Confidence
+    scaled: Confidences
+    """Of the first answer to each picture, by a temperature that was fitted without it."""
+    cuts: list[Cut]
+    """What other precisions would cost, those left out that are not reached."""
+
+
+def measure_trust(logits: Logits, truth: Truth, min_precision: float | None) -> Trust | None:
     """What ``logits``, ``(n, classes)``, of a bundle say of its confidence; ``None`` where there
     are fewer than ``MIN_PICTURES``.
 
@@ -35,22 +57,24 @@ def measure_confidence(
         return None
     temperature = fit_temperature(logits, truth)
     right = logits.argmax(axis=1) == truth
-    held_out = _cross_fitted(logits, truth)
-    cut = None
+    confidences = _confidences(logits, temperature)
+    scaled = _cross_fitted(logits, truth)
+    chosen = None
     if min_precision is not None:
-        cut = _threshold(_confidences(logits, temperature), right, min_precision)
-    threshold, precision, coverage = cut or (None, None, None)
-    return Confidence(
+        chosen = _cut(confidences, right, min_precision)
+    figures = Confidence(
         images=len(truth),
         temperature=temperature,
         ece_before=round(calibration_error(_confidences(logits, 1.0), right), 4),
-        ece_after=round(calibration_error(held_out, right), 4),
-        ece_by_chance=round(_by_chance(held_out), 4),
+        ece_after=round(calibration_error(scaled, right), 4),
+        ece_by_chance=round(_by_chance(scaled), 4),
         min_precision=min_precision,
-        threshold=threshold,
-        precision=precision,
-        coverage=coverage,
+        threshold=chosen.threshold if chosen else None,
+        precision=chosen.precision if chosen else None,
+        coverage=chosen.coverage if chosen else None,
     )
+    cuts = [_cut(confidences, right, wanted) for wanted in _OTHERS]
+    return Trust(figures, scaled, [cut for cut in cuts if cut is not None])
 
 
 def fit_temperature(logits: Logits, truth: Truth) -> float:
@@ -96,17 +120,19 @@ def _by_chance(confidences: Confidences) -> float:
     return float(np.mean([calibration_error(confidences, right) for right in draws]))
 
 
-def _threshold(
-    confidences: Confidences, right: Right, min_precision: float
-) -> tuple[float, float, float] | None:
-    """The least confidence from which up the share of right answers is at least
-    ``min_precision``, with that share and the share of the pictures."""
+def _cut(confidences: Confidences, right: Right, min_precision: float) -> Cut | None:
+    """At the least confidence from which up the share of right answers is ``min_precision``."""
     # Rounded down as far as answers are rounded, so that the picture it is taken from passes.
     for threshold in np.unique(np.floor(confidences * 1e6) / 1e6):
         certain = confidences >= threshold
-        precision = float(right[certain].mean())
         if certain.sum() < MIN_PICTURES:
             break
+        precision = float(right[certain].mean())
         if precision >= min_precision:
-            return float(threshold), round(precision, 4), round(float(certain.mean()), 4)
+            return Cut(
+                min_precision=min_precision,
+                threshold=float(threshold),
+                precision=round(precision, 4),
+                coverage=round(float(certain.mean()), 4),
+            )
     return None

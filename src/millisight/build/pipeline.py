@@ -10,15 +10,18 @@ import numpy as np
 from millisight.activation import map_size
 from millisight.build.agreement import Comparison, compare, engine_for, run_all
 from millisight.build.calibrate import SEED, CalibrationSet, default_set, folder_set
-from millisight.build.confidence import measure_confidence
+from millisight.build.confidence import measure_trust
 from millisight.build.export import ov, to_openvino
+from millisight.build.findings import find
 from millisight.build.quantize import quantize
+from millisight.build.report import write_report
 from millisight.build.steps import Step
 from millisight.build.verify import Answered, ask, check_loss, eager_logits
 from millisight.build.zoo import LoadedModel, load_model
 from millisight.bundle import (
     FILES,
     GRAPH,
+    REPORT_FILES,
     Bundle,
     check_name,
     describe_file,
@@ -85,6 +88,7 @@ class _Compiled:
     engine: Engine
     comparison: Comparison
     calibration: Calibration | None
+    activation_map: tuple[int, int] | None
 
 
 def build_bundle(options: BuildOptions, settings: Settings, step: Step) -> Bundle:
@@ -134,7 +138,7 @@ def assemble(
     min_precision: float | None,
     step: Step,
 ) -> Bundle:
-    """Compile, measure and write a bundle to ``target``; an older one there is replaced.
+    """Compile, measure, report on and write a bundle to ``target``; an older one is replaced.
 
     ``max_drop``, in points of top-1, is what it may lose against float32. ``min_precision``,
     0…1, is the share of right answers wanted of what it is certain of. Raises ``BadParameter``,
@@ -153,11 +157,14 @@ def assemble(
         measured = _measure(material, reference, compiled, answered, step)
         check_loss(measured, max_drop)
         write_labels(draft, model.labels, model.translations)
-        manifest = _describe(draft, name, precision, material, measured, compiled)
+        manifest = _describe(name, precision, material, measured, compiled)
+        files = list(FILES)
         if answered is not None:
-            confidence = measure_confidence(answered.logits[1], answered.truth, min_precision)
-            manifest = manifest.model_copy(update={"confidence": confidence})
-        write_manifest(draft, manifest)
+            with step("Writing the report"):
+                manifest = _report(draft, manifest, model.labels, answered, min_precision)
+            files += REPORT_FILES
+        entries = {file: describe_file(draft / file) for file in files}
+        write_manifest(draft, manifest.model_copy(update={"files": entries}))
     return read_bundle(target)
 
 
@@ -193,7 +200,8 @@ def _compile(
     ov.save_model(graph, draft / GRAPH, compress_to_fp16=precision == "bf16")
     engine = engine_for(draft / GRAPH, precision)
     comparison = compare(reference.logits, run_all(engine, pictures.check))
-    return _Compiled(engine, comparison, calibration)
+    size = map_size(ov.Core().read_model(draft / GRAPH))
+    return _Compiled(engine, comparison, calibration, size)
 
 
 def _measure(
@@ -219,8 +227,22 @@ def _measure(
     )
 
 
-def _describe(
+def _report(
     draft: Path,
+    manifest: Manifest,
+    labels: tuple[str, ...],
+    answered: Answered,
+    min_precision: float | None,
+) -> Manifest:
+    """``manifest`` with the confidence that the answers show; the report of them is written."""
+    trust = measure_trust(answered.logits[1], answered.truth, min_precision)
+    if trust is not None:
+        manifest = manifest.model_copy(update={"confidence": trust.figures})
+    write_report(draft, find(manifest, labels, answered, trust), manifest, answered.paths)
+    return manifest
+
+
+def _describe(
     name: str,
     precision: Precision,
     material: Material,
@@ -235,10 +257,10 @@ def _describe(
         class_count=len(model.labels),
         preprocess=model.preprocess,
         precision=precision,
-        activation_map=map_size(ov.Core().read_model(draft / GRAPH)),
+        activation_map=compiled.activation_map,
         calibration=compiled.calibration,
         measured=measured,
         training=material.training,
         built_with={package: version(package) for package in _BUILT_WITH},
-        files={file: describe_file(draft / file) for file in FILES},
+        files={},
     )
