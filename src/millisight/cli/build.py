@@ -8,7 +8,7 @@ from rich.console import Console
 
 from millisight.cli.options import setting_options
 from millisight.errors import BuildUnavailable
-from millisight.manifest import Measured, Precision
+from millisight.manifest import Confidence, Manifest, Precision
 from millisight.settings import load_settings
 
 
@@ -47,6 +47,12 @@ from millisight.settings import load_settings
     help="Points of top-1 accuracy that the bundle may lose against float32.",
 )
 @click.option(
+    "--min-precision",
+    type=click.FloatRange(min=0, max=1, min_open=True),
+    help="Share of right answers wanted, such as 0.95: below the confidence at which the labelled "
+    "pictures show it, answers are marked uncertain.",
+)
+@click.option(
     "--output", type=click.Path(path_type=Path), help="Folder to write instead of the store."
 )
 @setting_options("weights_mirror", "home")
@@ -74,12 +80,13 @@ def build(model: str, **options: Any) -> None:
     bundle = build_bundle(BuildOptions(model=model, **options), settings, steps)
     served_as = bundle.path if options["output"] else bundle.manifest.name
     click.echo(bundle.manifest.describe())
-    click.echo(_figures(bundle.manifest.measured))
+    click.echo(_figures(bundle.manifest))
     click.echo(f"Written to {bundle.path}")
     click.echo(f"Serve it: millisight serve --model {served_as}")
 
 
-def _figures(measured: Measured) -> str:
+def _figures(manifest: Manifest) -> str:
+    measured = manifest.measured
     difference = f"largest logit difference {measured.max_logit_difference:.1e}"
     compared = f"{measured.agreement_images} pictures not used to calibrate"
     lines = [
@@ -92,4 +99,25 @@ def _figures(measured: Measured) -> str:
             f"top-1 {measured.bundle.top1} % (float32 {measured.float32.top1} %), "
             f"top-5 {measured.bundle.top5} % (float32 {measured.float32.top5} %)"
         )
+        lines += _trust(manifest.confidence)
     return "\n".join(lines)
+
+
+def _trust(confidence: Confidence | None) -> list[str]:
+    """How sure the bundle is, and whether that is what was asked for."""
+    if confidence is None:
+        return ["confidences are as they come: too few labelled pictures to correct them"]
+    lines = [
+        f"confidences: temperature {confidence.temperature}, expected calibration error "
+        f"{confidence.ece_before} before and {confidence.ece_after} after "
+        f"({confidence.ece_by_chance} by chance alone)"
+    ]
+    wanted = confidence.min_precision
+    if confidence.threshold is not None:
+        lines.append(
+            f"uncertain below {confidence.threshold:.1%}: of the {confidence.coverage:.1%} "
+            f"that are not, {confidence.precision:.1%} are right ({wanted:.1%} wanted)"
+        )
+    elif wanted is not None:
+        lines.append(f"no answer will be marked uncertain: at no confidence are {wanted:.1%} right")
+    return lines

@@ -32,15 +32,19 @@ class Batches:
     def __len__(self) -> int:
         return len(self.classes)
 
-    def plain(self, batch: int) -> Iterator[Tensor]:
-        """Inputs ``(b, 3, crop, crop)`` in order, cut as serving cuts them."""
+    @property
+    def middle(self) -> Pixels:
+        """All pictures as serving cuts them: uint8 ``(n, crop, crop, 3)``."""
         crop = self._preprocess.crop
         # torchvision's CenterCrop rounds the same way.
         start = round((self._preprocess.resize - crop) / 2.0)
-        middle = slice(start, start + crop)
+        return self._pixels[:, start : start + crop, start : start + crop]
+
+    def plain(self, batch: int) -> Iterator[Tensor]:
+        """Inputs ``(b, 3, crop, crop)`` in order, cut as serving cuts them."""
         for first in range(0, len(self), batch):
-            cut = self._pixels[first : first + batch, middle, middle]
-            yield self._normalise(torch.from_numpy(np.ascontiguousarray(cut)).permute(0, 3, 1, 2))
+            cut = np.ascontiguousarray(self.middle[first : first + batch])
+            yield self._normalise(torch.from_numpy(cut).permute(0, 3, 1, 2))
 
     def varied(
         self, batch: int, size: int, generator: torch.Generator
