@@ -1,9 +1,12 @@
 """The training of a whole network: one cycle of the learning rate, with averaged weights."""
 
+import copy
 import math
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Literal
 
 import torch
@@ -20,6 +23,7 @@ _FIRST, _LAST = 1 / 20, 1 / 1000
 """Learning rate at the start and at the end, as a part of the highest."""
 
 _MEASURE_BATCH = 32
+_TIMED_STEPS = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,9 +121,7 @@ class Loop:
             progress = start + (end - start) * number / self.steps
             for group in self._optimizer.param_groups:
                 group["lr"] = self.recipe.learning_rate * one_cycle(progress)
-            with self._precision():
-                logits = self.module(inputs)
-            loss = self._loss(logits.float(), classes)
+            loss = self._loss_of(self.module, inputs, classes)
             self._optimizer.zero_grad()
             loss.backward()
             self._optimizer.step()
@@ -127,6 +129,23 @@ class Loop:
             total += loss.item()
             advance(1 / self.steps)
         return round(total / self.steps, 4)
+
+    def epoch_seconds(self, size: int) -> float:
+        """How long an epoch with crops of ``size`` takes here, from a few steps of a copy."""
+        twin = copy.deepcopy(self.module).train()
+        batches = self._train.varied(self.recipe.batch, size, torch.Generator())
+        times, began = [], time.perf_counter()
+        for inputs, classes in islice(batches, _TIMED_STEPS):
+            self._loss_of(twin, inputs, classes).backward()
+            times.append(time.perf_counter() - began)
+            began = time.perf_counter()
+        return min(times) * self.steps
+
+    def _loss_of(self, module: nn.Module, inputs: Tensor, classes: Tensor) -> Tensor:
+        with self._precision():
+            logits = module(inputs)
+        loss: Tensor = self._loss(logits.float(), classes)
+        return loss
 
     def _precision(self) -> AbstractContextManager[Any]:
         return torch.autocast("cpu", torch.bfloat16) if self._bf16 else nullcontext()
