@@ -74,7 +74,7 @@ def transfer(state: State, model: nn.Module) -> None:
 
 def last_layer(model: nn.Module) -> str:
     """Name of the layer that makes the logits: the last linear or convolution layer."""
-    names = [
+    names: list[str] = [
         name for name, module in model.named_modules() if isinstance(module, nn.Linear | nn.Conv2d)
     ]
     return names[-1]

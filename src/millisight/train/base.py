@@ -14,6 +14,8 @@ from millisight.manifest import Preprocess
 NONE = "none"
 """Names the base that has no weights."""
 
+_NOTHING = "random numbers"
+
 
 @dataclass(frozen=True, slots=True)
 class Base:
@@ -22,15 +24,16 @@ class Base:
     architecture: str
     module: nn.Module
     preprocess: Preprocess
-    pretrained: bool
-    """False where the whole network starts from random numbers."""
     source: str
     """Where its weights come from, in words."""
 
+    @property
+    def pretrained(self) -> bool:
+        """Whether it knows something, as opposed to starting from random numbers."""
+        return self.source != _NOTHING
 
-def make_base(
-    base: str, architecture: str, class_count: int, *, mirror: str, step: Step
-) -> Base:
+
+def make_base(base: str, architecture: str, class_count: int, *, mirror: str, step: Step) -> Base:
     """The network named by ``base``: a model that ``build`` knows, a weights file, or ``none``.
 
     ``architecture`` says of what a file's weights are, or what starts from nothing. Raises
@@ -38,13 +41,13 @@ def make_base(
     """
     if base == NONE:
         entry = find_entry(architecture)
-        return Base(architecture, entry.create(class_count), entry.preprocess, False, "no weights")
+        return Base(architecture, entry.create(class_count), entry.preprocess, _NOTHING)
     file = Path(base)
     if file.is_file():
         entry = find_entry(architecture)
         module = entry.create(class_count)
         transfer(read_checkpoint(file), module)
-        return Base(architecture, module, entry.preprocess, True, f"the file {file.name}")
+        return Base(architecture, module, entry.preprocess, f"the file {file.name}")
     try:
         entry = find_entry(base)
     except ModelNotFound as error:
@@ -57,7 +60,7 @@ def make_base(
         raise WeightsUnavailable(error.message, hint=_other_bases(error.hint)) from error
     module = entry.create(class_count)
     transfer(official.state_dict(), module)
-    return Base(base, module, entry.preprocess, True, weights.source)
+    return Base(base, module, entry.preprocess, weights.source)
 
 
 def _other_bases(hint: str) -> str:

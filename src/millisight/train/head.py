@@ -22,7 +22,7 @@ from millisight.engine import OpenVINOEngine
 from millisight.train.augment import Batches
 from millisight.train.base import Base
 
-_STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1)
+_STRENGTHS = (3e-4, 1e-3, 3e-3, 1e-2, 3e-2)
 """Inverse regularisation strengths that are tried, over standardised features."""
 _HELD_BACK = 0.2
 _ITERATIONS = 300

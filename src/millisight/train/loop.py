@@ -102,9 +102,7 @@ class Loop:
             module, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True
         )
 
-    def epoch(
-        self, seed: int, start: float, end: float, advance: Callable[[float], None]
-    ) -> float:
+    def epoch(self, seed: int, start: float, end: float, advance: Callable[[float], None]) -> float:
         """Go through all pictures once, from ``start`` to ``end`` of the whole training.
 
         Everything random follows from ``seed``. ``advance`` is told each step's part of an epoch.

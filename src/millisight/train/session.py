@@ -99,9 +99,7 @@ class Session:
         self._seed = seed
         self._say = say
         bf16 = "BF16" in ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-        self._loop = Loop(
-            base.module, recipe_for(base), train, torch.tensor(weights), bf16=bf16
-        )
+        self._loop = Loop(base.module, recipe_for(base), train, torch.tensor(weights), bf16=bf16)
         if reached.loop:
             self._loop.restore(reached.loop)
 
