@@ -10,11 +10,6 @@ from torchvision.transforms import InterpolationMode, v2
 from millisight.build.calibrate import Pixels
 from millisight.manifest import Preprocess
 
-MIN_AREA = 0.35
-"""Least part of a picture that a training crop shows. torchvision's references take 0.08, with
-over a million pictures; where there are some hundreds, so little often lacks what names the
-class."""
-
 _JITTER = 0.2
 
 
@@ -47,15 +42,18 @@ class Batches:
             yield self._normalise(torch.from_numpy(cut).permute(0, 3, 1, 2))
 
     def varied(
-        self, batch: int, size: int, generator: torch.Generator
+        self, batch: int, size: int, min_area: float, generator: torch.Generator
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        """Inputs ``(b, 3, size, size)`` and classes ``(b,)``, each picture once, in an order and
-        with variations that follow from ``generator`` and torch's own."""
+        """Inputs ``(b, 3, size, size)`` and classes ``(b,)``, each picture once.
+
+        A crop shows ``min_area``, 0…1, of its picture or more. The order follows from
+        ``generator``, variations from torch's own.
+        """
         vary = v2.Compose(
             [
                 v2.RandomResizedCrop(
                     size,
-                    scale=(MIN_AREA, 1.0),
+                    scale=(min_area, 1.0),
                     interpolation=InterpolationMode(self._preprocess.interpolation),
                     antialias=True,
                 ),

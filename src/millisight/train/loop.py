@@ -35,6 +35,8 @@ class Recipe:
     """The highest of the cycle."""
     weight_decay: float
     batch: int
+    min_area: float
+    """Least part of a picture that a crop shows."""
     sizes: tuple[tuple[float, int], ...]
     """Side of the training crops, each with the part of the epochs up to which it holds."""
 
@@ -114,7 +116,7 @@ class Loop:
         self.module.train()
         total = 0.0
         for number, (inputs, classes) in enumerate(
-            self._train.varied(self.recipe.batch, size, generator)
+            self._train.varied(self.recipe.batch, size, self.recipe.min_area, generator)
         ):
             progress = start + (end - start) * number / self.steps
             for group in self._optimizer.param_groups:
@@ -131,7 +133,9 @@ class Loop:
     def epoch_seconds(self, size: int) -> float:
         """How long an epoch with crops of ``size`` takes here, from a few steps of a copy."""
         twin = copy.deepcopy(self.module).train()
-        batches = self._train.varied(self.recipe.batch, size, torch.Generator())
+        batches = self._train.varied(
+            self.recipe.batch, size, self.recipe.min_area, torch.Generator()
+        )
         times, began = [], time.perf_counter()
         for inputs, classes in islice(batches, _TIMED_STEPS):
             self._loss_of(twin, inputs, classes).backward()

@@ -25,9 +25,22 @@ def recipe_for(base: Base) -> Recipe:
     sizes = ((_LARGE_FROM, _size(base, _SMALL)), (math.inf, _size(base, _LARGE)))
     if base.pretrained:
         return Recipe(
-            optimizer="adamw", learning_rate=1e-3, weight_decay=0.05, batch=32, sizes=sizes
+            optimizer="adamw",
+            learning_rate=5e-4,
+            weight_decay=0.05,
+            batch=32,
+            min_area=0.35,
+            sizes=sizes,
         )
-    return Recipe(optimizer="sgd", learning_rate=0.05, weight_decay=5e-4, batch=32, sizes=sizes)
+    # Small batches: many steps matter more than smooth ones where all begins at random.
+    return Recipe(
+        optimizer="sgd",
+        learning_rate=0.03,
+        weight_decay=5e-4,
+        batch=16,
+        min_area=0.1,
+        sizes=sizes,
+    )
 
 
 def _size(base: Base, part: float) -> int:
