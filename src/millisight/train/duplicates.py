@@ -24,7 +24,7 @@ def exact_groups(looks: Sequence[Look]) -> Groups:
 def near_groups(looks: Sequence[Look]) -> Groups:
     """Pictures that look alike; whatever is alike to one of a group is of it.
 
-    Takes time in the square of their number, about a second for 10,000.
+    Takes time in the square of their number, some seconds for 10,000.
     """
     if not looks:
         return []
