@@ -167,7 +167,7 @@ def _classes(
             remarks.append("few_trained")
         if images[index] < FEW:
             remarks.append("few_labelled")
-        if recall and recall.high < average:
+        elif recall and recall.high < average:
             remarks.append("low_recall")
         figures = ClassFigures(
             label=label,
