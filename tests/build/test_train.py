@@ -202,7 +202,7 @@ def test_no_space_is_a_sentence_and_nothing_is_lost(data: Path, home: Path) -> N
         capture_output=True,
         text=True,
         check=False,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20)),  # noqa: PLW1509
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20)),
     )
     assert done.returncode == 1
     assert "cannot be written" in done.stderr

@@ -15,14 +15,15 @@ BUILD_SECONDS = 60.0
 # Sides of crops as parts of what serving sees: small ones take a fraction of the work, and what
 # random crops show is enlarged, which fits (Touvron et al. 2019, "Fixing the train-test resolution
 # discrepancy"). The last epochs come nearer to the scale of serving.
-_SMALL, _LARGE = 4 / 7, 5 / 7
+_PARTS = {True: (4 / 7, 5 / 7), False: (1 / 2, 5 / 7)}
 _LARGE_FROM = 0.7
-_STRIDE = 32
+_STRIDE = 16
 
 
 def recipe_for(base: Base) -> Recipe:
     """The recipe for a network that knows something already, or for one that knows nothing."""
-    sizes = ((_LARGE_FROM, _size(base, _SMALL)), (math.inf, _size(base, _LARGE)))
+    small, large = (_size(base, part) for part in _PARTS[base.pretrained])
+    sizes = ((_LARGE_FROM, small), (math.inf, large))
     if base.pretrained:
         return Recipe(
             optimizer="adamw",
@@ -32,13 +33,12 @@ def recipe_for(base: Base) -> Recipe:
             min_area=0.35,
             sizes=sizes,
         )
-    # Small batches: many steps matter more than smooth ones where all begins at random.
     return Recipe(
         optimizer="sgd",
-        learning_rate=0.03,
+        learning_rate=0.05,
         weight_decay=5e-4,
-        batch=16,
-        min_area=0.1,
+        batch=32,
+        min_area=0.2,
         sizes=sizes,
     )
 
