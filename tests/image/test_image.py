@@ -23,13 +23,9 @@ MAX_BYTES = 500e6
 
 
 def stored_bytes(root: Path) -> int:
-    """Size of all files, as the layers hold them: files with two names once."""
-    sizes = {}
-    for folder, _, files in os.walk(root):
-        for name in files:
-            status = os.lstat(os.path.join(folder, name))
-            sizes[status.st_ino] = status.st_size
-    return sum(sizes.values())
+    """Size of all files, those with two names once."""
+    found = (path.lstat() for path in root.rglob("*"))
+    return sum({status.st_ino: status.st_size for status in found}.values())
 
 
 def test_it_is_small_with_all_its_layers(image: Image) -> None:
@@ -125,7 +121,7 @@ def test_it_has_no_rights_no_network_and_no_place_to_write(container: Container)
     for folder in ("/tmp", "/var/lib/millisight", "/opt/millisight", "/"):  # noqa: S108
         code, output = container.inside("touch", f"{folder}/x")
         assert code == 1
-        assert "Read-only file system" in output or "Permission denied" in output
+        assert "Read-only file system" in output
 
 
 def test_its_greeting_names_nothing_that_it_does_not_have(container: Container) -> None:
@@ -178,7 +174,7 @@ def test_a_bundle_that_is_mounted_is_served(image: Image, tmp_path: Path) -> Non
 @pytest.mark.parametrize("setting", ["MILLISIGHT_PROT=9000", "MILLISIGHT_MODEL=nobody"])
 def test_what_is_wrong_ends_it_with_a_sentence(image: Image, tmp_path: Path, setting: str) -> None:
     with (
-        pytest.raises(AssertionError, match="PROT|nobody"),
+        pytest.raises(AssertionError, match=setting.split("=")[0 if "PROT" in setting else 1]),
         running(image, tmp_path / "log", setting),
     ):
         pass
