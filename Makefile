@@ -86,13 +86,12 @@ test-build: .venv-build/.tests-installed
 	.venv-build/bin/coverage run -m pytest tests/build
 
 ## image: the container image, by buildah, which needs no engine; IMAGE_BASE= another base
+image image-test: export BUILDAH_ISOLATION ?= chroot
 image:
 	buildah build --format docker --build-arg VERSION=$(VERSION) \
 	  $(if $(IMAGE_BASE),--build-arg BASE=$(IMAGE_BASE)) $(IMAGE_BUILD_FLAGS) --tag $(IMAGE) .
 
 ## image-test: build the image and run it, without network and where nothing can be written; as root
-image-test: export STORAGE_DRIVER ?= vfs
-image-test: export BUILDAH_ISOLATION ?= chroot
 image-test: .venv-test/.installed
 	$(MAKE) image IMAGE_BASE=$(or $(IMAGE_BASE),$$(sh tests/image/find-base))
 	MILLISIGHT_IMAGE=$(IMAGE) .venv-test/bin/python -m pytest tests/image $(ARGS)
