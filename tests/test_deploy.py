@@ -5,6 +5,7 @@ speak of what the server really has. The image itself: tests/image.
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -191,6 +192,14 @@ def test_alerts_have_what_prometheus_allows_and_no_more() -> None:
         templates = re.findall(r"\{\{(.*?)\}\}", "".join(rule["annotations"].values()))
         allowed = {" $labels.instance ", " $value | humanizePercentage "}
         assert set(templates) <= allowed
+
+
+def test_promtool_accepts_what_is_for_it_and_the_right_people_are_told() -> None:
+    promtool = shutil.which("promtool")
+    if promtool is None:
+        pytest.skip("promtool is not installed: it comes with Prometheus")
+    accepts(promtool, "check", "config", DEPLOY / "prometheus" / "prometheus.yml")
+    accepts(promtool, "test", "rules", ROOT / "tests" / "alerts.yml")
 
 
 def test_prometheus_and_grafana_find_each_other_and_the_server() -> None:
