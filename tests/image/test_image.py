@@ -82,6 +82,23 @@ def test_it_answers_an_upload_that_others_would_put_on_the_disk(
     assert "predictions" in json.loads(container.curl("/predict", "-F", f"file=@{picture}"))
 
 
+@pytest.mark.parametrize(
+    ("path", "posts", "says"),
+    [
+        ("/explain", True, '"label":"espresso"'),
+        ("/embed", True, '"embedding":['),
+        ("/", False, "<html"),
+        ("/docs", False, "<html"),
+        ("/metrics", False, "millisight_requests_total"),
+    ],
+)
+def test_what_else_it_serves_works_without_what_was_left_out(
+    container: Container, photograph: Path, path: str, posts: bool, says: str
+) -> None:
+    picture = ["--form", f"file=@{photograph}"] if posts else []
+    assert says in container.curl(path, "--fail", *picture)
+
+
 def test_it_recognises_photographs_of_many_classes(container: Container, samples: Path) -> None:
     labelled = labelled_pictures(samples, read_bundle(starter_path()).labels)[::10]
     answers = [
