@@ -1,6 +1,7 @@
 """Batches of network input from decoded pictures: varied for training, plain for measuring."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -11,6 +12,16 @@ from millisight.build.calibrate import Pixels
 from millisight.manifest import Preprocess
 
 _JITTER = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Crops:
+    """What pictures are cut to for training."""
+
+    size: int
+    """Pixels of each side, as the network is given them."""
+    area: tuple[float, float]
+    """Least and largest part of the picture that is shown."""
 
 
 class Batches:
@@ -42,18 +53,17 @@ class Batches:
             yield self._normalise(torch.from_numpy(cut).permute(0, 3, 1, 2))
 
     def varied(
-        self, batch: int, size: int, min_area: float, generator: torch.Generator
+        self, batch: int, crops: Crops, generator: torch.Generator
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """Inputs ``(b, 3, size, size)`` and classes ``(b,)``, each picture once.
 
-        A crop shows ``min_area``, 0…1, of its picture or more. The order follows from
-        ``generator``, variations from torch's own.
+        The order follows from ``generator``, variations from torch's own.
         """
         vary = v2.Compose(
             [
                 v2.RandomResizedCrop(
-                    size,
-                    scale=(min_area, 1.0),
+                    crops.size,
+                    scale=crops.area,
                     interpolation=InterpolationMode(self._preprocess.interpolation),
                     antialias=True,
                 ),

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from millisight.train.augment import Batches
+from millisight.train.augment import Batches, Crops
 
 LABEL_SMOOTHING = 0.1
 """As in Szegedy et al. 2016 and torchvision's own recipes."""
@@ -35,14 +35,12 @@ class Recipe:
     """The highest of the cycle."""
     weight_decay: float
     batch: int
-    min_area: float
-    """Least part of a picture that a crop shows."""
-    sizes: tuple[tuple[float, int], ...]
-    """Side of the training crops, each with the part of the epochs up to which it holds."""
+    stages: tuple[tuple[float, Crops], ...]
+    """What pictures are cut to, each with the part of the epochs up to which it holds."""
 
-    def size_at(self, progress: float) -> int:
-        """Side of the crops when ``progress``, 0…1, of the training is done."""
-        return next(size for until, size in self.sizes if progress < until)
+    def crops_at(self, progress: float) -> Crops:
+        """What pictures are cut to when ``progress``, 0…1, of the training is done."""
+        return next(crops for until, crops in self.stages if progress < until)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,11 +110,11 @@ class Loop:
         """
         torch.manual_seed(seed)
         generator = torch.Generator().manual_seed(seed)
-        size = self.recipe.size_at(start)
+        crops = self.recipe.crops_at(start)
         self.module.train()
         total = 0.0
         for number, (inputs, classes) in enumerate(
-            self._train.varied(self.recipe.batch, size, self.recipe.min_area, generator)
+            self._train.varied(self.recipe.batch, crops, generator)
         ):
             progress = start + (end - start) * number / self.steps
             for group in self._optimizer.param_groups:
@@ -130,12 +128,10 @@ class Loop:
             advance(1 / self.steps)
         return round(total / self.steps, 4)
 
-    def epoch_seconds(self, size: int) -> float:
-        """How long an epoch with crops of ``size`` takes here, from a few steps of a copy."""
+    def epoch_seconds(self, crops: Crops) -> float:
+        """How long an epoch of ``crops`` takes here, from a few steps of a copy."""
         twin = copy.deepcopy(self.module).train()
-        batches = self._train.varied(
-            self.recipe.batch, size, self.recipe.min_area, torch.Generator()
-        )
+        batches = self._train.varied(self.recipe.batch, crops, torch.Generator())
         times, began = [], time.perf_counter()
         for inputs, classes in islice(batches, _TIMED_STEPS):
             self._loss_of(twin, inputs, classes).backward()

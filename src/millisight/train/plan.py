@@ -1,8 +1,9 @@
 """How to train what: recipes, how much a class counts, and how many epochs fit into a budget."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
+from millisight.train.augment import Crops
 from millisight.train.base import Base
 from millisight.train.loop import Recipe
 
@@ -12,43 +13,51 @@ MAX_EPOCHS = {True: 30, False: 120}
 BUILD_SECONDS = 60.0
 """What is kept back for calibrating, measuring and the report."""
 
-# Sides of crops as parts of what serving sees: small ones take a fraction of the work, and what
-# random crops show is enlarged, which fits (Touvron et al. 2019, "Fixing the train-test resolution
-# discrepancy"). The last epochs come nearer to the scale of serving.
-_PARTS = {True: (4 / 7, 5 / 7), False: (1 / 2, 5 / 7)}
 _LARGE_FROM = 0.7
+"""Part of the epochs after which crops are larger, nearer to what serving sees."""
+
 _STRIDE = 16
 
 
 def recipe_for(base: Base) -> Recipe:
     """The recipe for a network that knows something already, or for one that knows nothing."""
-    small, large = (_size(base, part) for part in _PARTS[base.pretrained])
-    sizes = ((_LARGE_FROM, small), (math.inf, large))
     if base.pretrained:
+        stages = _stages(base, (4 / 7, 5 / 7), _most)
         return Recipe(
-            optimizer="adamw",
-            learning_rate=5e-4,
-            weight_decay=0.05,
-            batch=32,
-            min_area=0.35,
-            sizes=sizes,
+            optimizer="adamw", learning_rate=5e-4, weight_decay=0.05, batch=32, stages=stages
         )
-    return Recipe(
-        optimizer="sgd",
-        learning_rate=0.05,
-        weight_decay=5e-4,
-        batch=32,
-        min_area=0.2,
-        sizes=sizes,
-    )
+    stages = _stages(base, (1 / 2, 5 / 7), _as_large_as_served)
+    return Recipe(optimizer="sgd", learning_rate=0.05, weight_decay=5e-4, batch=32, stages=stages)
 
 
-def _size(base: Base, part: float) -> int:
+def _stages(
+    base: Base, parts: tuple[float, float], area: Callable[[float], tuple[float, float]]
+) -> tuple[tuple[float, Crops], ...]:
+    """Small crops, which take a fraction of the work, then larger ones, as ``parts`` of the side
+    that serving sees; ``area`` gives what they show from the part of the picture they would show
+    at the scale of serving."""
+    first, last = (_crops(base, part, area) for part in parts)
+    return ((_LARGE_FROM, first), (math.inf, last))
+
+
+def _crops(base: Base, part: float, area: Callable[[float], tuple[float, float]]) -> Crops:
     crop = base.preprocess.crop
     # Vision transformers have a position for every patch, and so take one size only.
-    if hasattr(base.module, "image_size"):
-        return crop
-    return max(_STRIDE, round(crop * part / _STRIDE) * _STRIDE)
+    fixed = hasattr(base.module, "image_size")
+    size = crop if fixed else max(_STRIDE, round(crop * part / _STRIDE) * _STRIDE)
+    return Crops(size, area((size / base.preprocess.resize) ** 2))
+
+
+def _most(_served: float) -> tuple[float, float]:
+    """Most of the picture. torchvision's references show 0.08 of it and more, with over a million
+    pictures; where there are some hundreds, so little often lacks what names the class."""
+    return 0.35, 1.0
+
+
+def _as_large_as_served(served: float) -> tuple[float, float]:
+    """About as enlarged as serving shows pictures: what begins with nothing has yet to learn how
+    large things are (Touvron et al. 2019, "Fixing the train-test resolution discrepancy")."""
+    return 0.6 * served, min(1.0, 2.5 * served)
 
 
 def class_weights(counts: Sequence[int]) -> list[float]:
@@ -62,16 +71,14 @@ def class_weights(counts: Sequence[int]) -> list[float]:
     return [weight / mean for weight in raw]
 
 
-def epochs_within(
-    seconds: float, recipe: Recipe, epoch_seconds: dict[int, float], progress: float
-) -> int:
+def epochs_within(seconds: float, recipe: Recipe, pace: dict[Crops, float], progress: float) -> int:
     """How many whole epochs fit into ``seconds`` from ``progress``, 0…1, on.
 
-    ``epoch_seconds`` says how long one takes at each size of crops.
+    ``pace`` gives the seconds of one at each stage.
     """
     mean, before = 0.0, progress
-    for until, size in recipe.sizes:
+    for until, crops in recipe.stages:
         part = max(0.0, min(until, 1.0) - before)
-        mean += part / (1 - progress) * epoch_seconds[size]
+        mean += part / (1 - progress) * pace[crops]
         before += part
     return max(0, int(seconds / mean))

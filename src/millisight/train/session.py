@@ -13,7 +13,7 @@ from torch import Tensor
 
 from millisight.build.steps import Bar, Step
 from millisight.manifest import Epoch
-from millisight.train.augment import Batches
+from millisight.train.augment import Batches, Crops
 from millisight.train.base import Base
 from millisight.train.loop import Loop, Score, measure
 from millisight.train.plan import BUILD_SECONDS, MAX_EPOCHS, epochs_within, recipe_for
@@ -94,7 +94,9 @@ class Session:
         """``weights`` says how much each class counts; ``reached`` is where to go on from."""
         self.reached = reached
         self._pretrained = base.pretrained
+        self._train = train
         self._validation = validation
+        self._crop = base.preprocess.crop
         self._saved = saved
         self._seed = seed
         self._say = say
@@ -118,10 +120,10 @@ class Session:
         with step("Training the whole network", total=1.0 - self.reached.progress) as bar:
             while left and not self._is_idle(left):
                 began = time.monotonic()
-                expected = pace[self._loop.recipe.size_at(self.reached.progress)]
+                expected = pace[self._loop.recipe.crops_at(self.reached.progress)]
                 self._epoch(left, spent, bar)
                 slower = (time.monotonic() - began) / expected
-                pace = {size: seconds * slower for size, seconds in pace.items()}
+                pace = {crops: seconds * slower for crops, seconds in pace.items()}
                 left = min(left - 1, self._affordable(budget, spent(), pace))
 
     def _epoch(self, left: int, spent: Callable[[], float], bar: Bar) -> None:
@@ -161,16 +163,21 @@ class Session:
             return True
         return False
 
-    def _measure_pace(self, step: Step) -> dict[int, float]:
-        """Seconds of an epoch at each size of crops, the measuring after it included."""
+    def _measure_pace(self, step: Step) -> dict[Crops, float]:
+        """Seconds of an epoch at each stage, the validation after it included."""
         with step("Measuring how fast this machine trains"):
-            began = time.monotonic()
-            measure(self._loop.averaged, self._validation)
-            after = time.monotonic() - began
-            sizes = {size for _, size in self._loop.recipe.sizes}
-            return {size: self._loop.epoch_seconds(size) + after for size in sizes}
+            return {
+                crops: self._loop.epoch_seconds(crops) * (1 + self._validating(crops))
+                for _, crops in self._loop.recipe.stages
+            }
 
-    def _affordable(self, budget: Budget, spent: float, pace: dict[int, float]) -> int:
+    def _validating(self, crops: Crops) -> float:
+        """How much longer than training validating takes: it is the first third of the work, on
+        larger pictures."""
+        larger = (self._crop / crops.size) ** 2
+        return len(self._validation) / len(self._train) * larger / 3
+
+    def _affordable(self, budget: Budget, spent: float, pace: dict[Crops, float]) -> int:
         """Epochs that are still to come."""
         done = len(self.reached.curves)
         if budget.epochs is not None:
