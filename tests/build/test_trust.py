@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 from dataclasses import dataclass
 from html import unescape
@@ -15,8 +16,9 @@ from PIL import Image
 from sklearn.linear_model import LogisticRegression
 from torchvision import models
 
-from millisight.bundle import FILES, read_bundle
-from tests.build.conftest import Run, normalised
+from millisight.bundle import read_bundle
+from millisight.errors import BundleError
+from tests.build.conftest import Run, command, normalised
 
 LABELS = ["<script>alert(1)</script>", "裂纹", 'a "quoted" & b']
 HOSTILE = "0_<img src=x onerror=alert(1)>.png"
@@ -68,75 +70,93 @@ def case(tmp_path_factory: pytest.TempPathFactory) -> Case:
     return Case(folder / "shades.pth", folder / "labels.json", validation)
 
 
-@pytest.fixture
-def build(millisight: Run, case: Case) -> Run:
+def build(millisight: Run, case: Case, *arguments: object) -> "subprocess.CompletedProcess[str]":
     """``millisight build resnet18`` with the shades and more arguments."""
-    return lambda *arguments: millisight(
+    return millisight(
         "build", "resnet18", "--precision", "float32", "--name", "shades",
         "--weights", case.weights, "--labels", case.labels, *arguments,
     )  # fmt: skip
 
 
-def made(done: "subprocess.CompletedProcess[str]", home: Path) -> tuple[dict[str, Any], str]:
-    """The content of the report, and its page."""
+@dataclass
+class Built:
+    """What one build made and printed."""
+
+    home: Path
+    printed: str
+
+    @property
+    def folder(self) -> Path:
+        return self.home / "bundles" / "shades"
+
+    @property
+    def report(self) -> dict[str, Any]:
+        report: dict[str, Any] = json.loads((self.folder / "report.json").read_text("utf-8"))
+        return report
+
+    @property
+    def page(self) -> str:
+        return (self.folder / "report.html").read_text("utf-8")
+
+
+@pytest.fixture(scope="session")
+def built(case: Case, tmp_path_factory: pytest.TempPathFactory) -> Built:
+    home = tmp_path_factory.mktemp("home")
+    arguments = ("--validation", case.validation, "--min-precision", 0.95)
+    done = build(command(home), case, *arguments)
     assert done.returncode == 0, done.stderr
-    folder = home / "bundles" / "shades"
-    read_bundle(folder)
-    return json.loads((folder / "report.json").read_text(encoding="utf-8")), (
-        folder / "report.html"
-    ).read_text(encoding="utf-8")
+    return Built(home, done.stdout)
 
 
-def test_labelled_pictures_give_a_temperature_a_threshold_and_a_report(
-    build: Run, millisight: Run, home: Path, case: Case
-) -> None:
-    done = build("--validation", case.validation, "--min-precision", 0.95)
-    report, page = made(done, home)
-    manifest = read_bundle(home / "bundles" / "shades").manifest
-    confidence = manifest.confidence
+def test_labelled_pictures_give_a_temperature_and_a_threshold(built: Built) -> None:
+    confidence = read_bundle(built.folder).manifest.confidence
     assert confidence is not None
-    assert confidence.images == report["images"] == 120
+    assert confidence.images == built.report["images"] == 120
     assert confidence.temperature > 1
     assert confidence.ece_after < confidence.ece_before
     assert confidence.threshold is not None
     assert confidence.precision is not None
     assert confidence.precision >= 0.95
-    assert f"temperature {confidence.temperature}" in done.stdout
-    assert f"uncertain below {confidence.threshold:.1%}" in done.stdout
+    assert f"temperature {confidence.temperature}" in built.printed
+    assert f"uncertain below {confidence.threshold:.1%}" in built.printed
 
-    # What was measured while building is what its users will see.
-    evaluated = json.loads(millisight("evaluate", "shades", case.validation, "--json").stdout)
-    assert evaluated["top1"] == report["bundle"]["top1"]
+
+def test_what_was_measured_while_building_is_what_its_users_see(built: Built, case: Case) -> None:
+    run = command(built.home)
+    confidence = read_bundle(built.folder).manifest.confidence
+    assert confidence is not None
+    evaluated = json.loads(run("evaluate", "shades", case.validation, "--json").stdout)
+    assert evaluated["top1"] == built.report["bundle"]["top1"]
     assert evaluated["uncertain"] == pytest.approx(100 - 100 * confidence.coverage, abs=0.01)
     assert evaluated["top1_when_certain"] == pytest.approx(100 * confidence.precision, abs=0.01)
-    text = millisight("evaluate", "shades", case.validation).stdout
+    text = run("evaluate", "shades", case.validation).stdout
     assert f"uncertain about {evaluated['uncertain']:.2f} % of them" in text
     pictures = sorted(case.validation.glob("[12]_[0-9]*.png"))
-    lines = millisight("classify", "--model", "shades", *pictures).stdout.splitlines()
-    answers = millisight("classify", "--model", "shades", "--json", *pictures).stdout.splitlines()
+    lines = run("classify", "--model", "shades", *pictures).stdout.splitlines()
+    answers = run("classify", "--model", "shades", "--json", *pictures).stdout.splitlines()
     for line, answer in zip(lines, map(json.loads, answers), strict=True):
         unsure = answer["predictions"][0]["confidence"] < confidence.threshold
         assert answer["uncertain"] is unsure
         assert line.endswith("  (uncertain)") is unsure
 
-    # The figures are of one making.
-    assert sum(one["images"] for one in report["confusions"]) == round(
-        120 * (1 - report["accuracy"]["value"])
-    )
-    assert report["accuracy"]["low"] < report["accuracy"]["value"] < report["accuracy"]["high"]
+
+def test_the_figures_of_a_report_fit_together(built: Built) -> None:
+    report = built.report
+    wrong = sum(one["images"] for one in report["confusions"])
+    share = report["accuracy"]
+    assert wrong == round(120 * (1 - share["value"]))
+    assert share["low"] < share["value"] < share["high"]
     assert [one["images"] for one in report["classes"]] == [40, 40, 40]
-    assert sum(bin_["images"] for bin_ in report["after"]) == 120
+    assert sum(one["images"] for one in report["after"]) == 120
     sure = [one["confidence"] for one in report["mistakes"]]
-    assert sure == sorted(sure, reverse=True)
     assert sure
-    assert page.count("data:image/webp;base64,") == 2 * len(sure)
-    assert "不确定" in page
+    assert sure == sorted(sure, reverse=True)
+    assert built.page.count("data:image/webp;base64,") == 2 * len(sure)
+    assert "不确定" in built.page
 
 
-def test_names_of_classes_and_files_cannot_become_part_of_the_page(
-    build: Run, home: Path, case: Case
-) -> None:
-    _, page = made(build("--validation", case.validation), home)
+def test_names_of_classes_and_files_cannot_become_part_of_the_page(built: Built) -> None:
+    page = built.page
     text = unescape(re.sub(r"<[^>]*>", "", page))
     for label in LABELS:
         assert label in text
@@ -148,50 +168,32 @@ def test_names_of_classes_and_files_cannot_become_part_of_the_page(
     assert "url(" not in page
 
 
-def test_a_report_that_was_changed_is_noticed(
-    build: Run, millisight: Run, home: Path, case: Case
-) -> None:
-    made(build("--validation", case.validation), home)
-    page = home / "bundles" / "shades" / "report.html"
-    page.write_text(page.read_text(encoding="utf-8").replace("Accuracy", "Perfection"))
-    done = millisight("classify", "--model", "shades", next(case.validation.iterdir()))
-    assert done.returncode == 5
-    assert "report.html is damaged" in done.stderr
-
-
-def test_without_labelled_pictures_there_is_nothing_to_report(build: Run, home: Path) -> None:
-    assert build().returncode == 0
-    bundle = read_bundle(home / "bundles" / "shades")
-    assert bundle.report is None
-    assert set(bundle.manifest.files) == set(FILES)
-    assert bundle.manifest.confidence is None
-
-
-def test_a_precision_that_is_not_reached_is_said_so(build: Run, home: Path, case: Case) -> None:
-    done = build("--validation", case.validation, "--min-precision", 1)
-    made(done, home)
-    manifest = read_bundle(home / "bundles" / "shades").manifest
-    if manifest.threshold is None:
-        assert "no answer will be marked uncertain" in done.stdout
-    else:
-        assert manifest.confidence is not None
-        assert manifest.confidence.precision == 1
+def test_a_report_that_was_changed_is_noticed(built: Built, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(built.folder, copy)
+    assert read_bundle(copy).report == built.page.encode()
+    for name in ("report.html", "report.json"):
+        (copy / name).write_bytes((built.folder / name).read_bytes() + b" ")
+        with pytest.raises(BundleError, match=f"{name} is damaged"):
+            read_bundle(copy)
+        shutil.copy(built.folder / name, copy)
 
 
 def test_of_few_pictures_nothing_is_concluded(
-    build: Run, home: Path, case: Case, tmp_path: Path
+    millisight: Run, home: Path, case: Case, tmp_path: Path
 ) -> None:
     few = tmp_path / "few"
     few.mkdir()
     for number in range(3):
         picture = case.validation / f"{number}_{number + 30}.png"
         (few / picture.name).write_bytes(picture.read_bytes())
-    done = build("--validation", few, "--min-precision", 0.9)
-    report, page = made(done, home)
-    assert "too few labelled pictures" in done.stdout
-    assert report["confidence"] is None
-    assert "There are too few labelled pictures" in page
-    assert all("few_labelled" in one["remarks"] for one in report["classes"])
+    done = build(millisight, case, "--validation", few, "--min-precision", 0.9)
+    assert done.returncode == 0, done.stderr
+    built = Built(home, done.stdout)
+    assert "too few labelled pictures" in built.printed
+    assert built.report["confidence"] is None
+    assert "There are too few labelled pictures" in built.page
+    assert all("few_labelled" in one["remarks"] for one in built.report["classes"])
 
 
 @pytest.mark.parametrize(
@@ -200,13 +202,12 @@ def test_of_few_pictures_nothing_is_concluded(
         (["--min-precision", 0.95], 3, "there are no labelled pictures"),
         (["--min-precision", 0], 2, "--min-precision"),
         (["--min-precision", 1.5], 2, "--min-precision"),
-        (["--min-precision", "nan", "--validation", "."], 2, "at most 1, not nan"),
     ],
 )
 def test_a_precision_that_cannot_be_meant_is_refused(
-    build: Run, home: Path, case: Case, arguments: list[object], code: int, words: str
+    millisight: Run, home: Path, case: Case, arguments: list[object], code: int, words: str
 ) -> None:
-    done = build(*(case.validation if word == "." else word for word in arguments))
+    done = build(millisight, case, *arguments)
     assert done.returncode == code, done.stderr
     assert words in done.stderr
     assert "Traceback" not in done.stderr
