@@ -116,7 +116,7 @@ class Session:
             if self.reached.progress == 0.0:
                 self._say("There is no time left to train the whole network.")
             return
-        self._say(f"{left} epochs fit." if budget.epochs is None else f"{left} epochs to go.")
+        self._say(f"{left} epochs {'fit' if budget.epochs is None else 'to go'}.")
         with step("Training the whole network", total=1.0 - self.reached.progress) as bar:
             while left and not self._is_idle(left):
                 began = time.monotonic()

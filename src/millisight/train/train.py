@@ -3,7 +3,7 @@
 import contextlib
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -58,13 +58,8 @@ def train_bundle(options: TrainOptions, settings: Settings, step: Step, say: Say
     torch.set_num_threads(available_cores())
     torch.manual_seed(options.seed)
     data = look(options, step, say)
-    base = make_base(
-        options.base,
-        options.architecture,
-        len(data.labels),
-        mirror=settings.weights_mirror,
-        step=step,
-    )
+    mirror = settings.weights_mirror
+    base = make_base(options.base, options.architecture, len(data.labels), mirror=mirror, step=step)
     saved = Saved(settings.home / "training" / options.name, _key(options, data))
     if options.fresh:
         saved.forget()
@@ -74,8 +69,8 @@ def train_bundle(options: TrainOptions, settings: Settings, step: Step, say: Say
     def spent() -> float:
         return before + time.monotonic() - began
 
-    with _decoded(data, base, saved.folder, step) as (train, validation, scratch):
-        reached = _reach(options, base, train, validation, saved, scratch, spent, step, say)
+    with _decoded(data, base, saved.folder, step) as sides:
+        reached = _reach(options, base, sides, saved, spent, step, say)
     base.module.load_state_dict(reached.weights)
     file = saved.finish(reached.weights, data.labels)
     bundle = assemble(
@@ -105,60 +100,61 @@ def _key(options: TrainOptions, data: Dataset) -> dict[str, Any]:
     return {"data": data.fingerprint, **{name: getattr(options, name) for name in names}}
 
 
+@dataclass(frozen=True, slots=True)
+class _Sides:
+    """The decoded pictures, and a folder for other things that are needed meanwhile."""
+
+    train: Batches
+    validation: Batches
+    scratch: Path
+
+
 @contextlib.contextmanager
-def _decoded(
-    data: Dataset, base: Base, folder: Path, step: Step
-) -> Iterator[tuple[Batches, Batches, Path]]:
-    """The pictures of both sides, and a folder for other things needed meanwhile."""
+def _decoded(data: Dataset, base: Base, folder: Path, step: Step) -> Iterator[_Sides]:
     with tempfile.TemporaryDirectory(prefix=".pictures-", dir=folder) as name:
         scratch = Path(name)
-        sides = []
-        for title, side in (("to train on", data.train), ("to validate", data.validation)):
+
+        def decoded(side: Sequence[tuple[Path, int]], title: str) -> Batches:
             paths, classes = zip(*side, strict=True)
-            file = scratch / title.replace(" ", "-")
-            pixels = decode_all(paths, base.preprocess, file, f"Decoding pictures {title}", step)
-            sides.append(Batches(pixels, classes, base.preprocess))
-        yield sides[0], sides[1], scratch
+            pixels = decode_all(paths, base.preprocess, scratch / title, f"Decoding {title}", step)
+            return Batches(pixels, classes, base.preprocess)
+
+        yield _Sides(
+            decoded(data.train, "pictures to train on"),
+            decoded(data.validation, "pictures to validate with"),
+            scratch,
+        )
 
 
 def _reach(
     options: TrainOptions,
     base: Base,
-    train: Batches,
-    validation: Batches,
+    sides: _Sides,
     saved: Saved,
-    scratch: Path,
     spent: Callable[[], float],
     step: Step,
     say: Say,
 ) -> Reached:
     """Fit the last layer, then train everything, from where an earlier run has stopped."""
-    weights = class_weights(train.classes.bincount().tolist())
+    weights = class_weights(sides.train.classes.bincount().tolist())
     state = saved.read()
     if state:
         reached = Reached.of(state)
         say(f"Going on from what an earlier run has reached: {reached.score.top1:.2f} %.")
     else:
         if base.pretrained:
-            fit_head(base, train, weights, scratch, seed=options.seed, step=step)
-        reached = first_state(base, validation, seconds=spent())
+            fit_head(base, sides.train, weights, sides.scratch, seed=options.seed, step=step)
+        reached = first_state(base, sides.validation, seconds=spent())
         saved.write(reached.state())
         if base.pretrained:
             say(f"The last layer alone: validation top-1 {reached.score.top1:.2f} %.")
-    if options.head_only:
-        return reached
-    base.module.load_state_dict(reached.weights)
-    session = Session(
-        base,
-        train,
-        validation,
-        weights,
-        saved=saved,
-        reached=reached,
-        seed=options.seed,
-        say=say,
-    )
-    session.run(Budget(seconds=60 * options.minutes, epochs=options.epochs), spent, step)
+    if not options.head_only:
+        base.module.load_state_dict(reached.weights)
+        session = Session(
+            base, sides.train, sides.validation, weights,
+            saved=saved, reached=reached, seed=options.seed, say=say,
+        )  # fmt: skip
+        session.run(Budget(seconds=60 * options.minutes, epochs=options.epochs), spent, step)
     return reached
 
 
