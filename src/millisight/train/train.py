@@ -70,7 +70,7 @@ def train_bundle(options: TrainOptions, settings: Settings, step: Step, say: Say
         return before + time.monotonic() - began
 
     with _decoded(data, base, saved.folder, step) as sides:
-        reached = _reach(options, base, sides, saved, spent, step, say)
+        reached = _reach(options, base, sides, saved, state, spent, step, say)
     base.module.load_state_dict(reached.weights)
     file = saved.finish(reached.weights, data.labels)
     bundle = assemble(
@@ -131,13 +131,13 @@ def _reach(
     base: Base,
     sides: _Sides,
     saved: Saved,
+    state: dict[str, Any] | None,
     spent: Callable[[], float],
     step: Step,
     say: Say,
 ) -> Reached:
-    """Fit the last layer, then train everything, from where an earlier run has stopped."""
+    """Fit the last layer, then train everything, from ``state`` where an earlier run has left it."""
     weights = class_weights(sides.train.classes.bincount().tolist())
-    state = saved.read()
     if state:
         reached = Reached.of(state)
         say(f"Going on from what an earlier run has reached: {reached.score.top1:.2f} %.")
