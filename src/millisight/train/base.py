@@ -16,6 +16,10 @@ NONE = "none"
 
 _NOTHING = "random numbers"
 
+_CROP = 128
+"""Side that a network from nothing is given, where published ones take 224: in a third of the time
+it sees three times as many pictures, and what it then serves takes a third of the time, too."""
+
 
 @dataclass(frozen=True, slots=True)
 class Base:
@@ -41,7 +45,8 @@ def make_base(base: str, architecture: str, class_count: int, *, mirror: str, st
     """
     if base == NONE:
         entry = find_entry(architecture)
-        return Base(architecture, entry.create(class_count), entry.preprocess, _NOTHING)
+        module = entry.create(class_count)
+        return Base(architecture, module, _smaller(module, entry.preprocess), _NOTHING)
     file = Path(base)
     if file.is_file():
         entry = find_entry(architecture)
@@ -61,6 +66,15 @@ def make_base(base: str, architecture: str, class_count: int, *, mirror: str, st
     module = entry.create(class_count)
     transfer(official.state_dict(), module)
     return Base(base, module, entry.preprocess, weights.source)
+
+
+def _smaller(module: nn.Module, preprocess: Preprocess) -> Preprocess:
+    """The same geometry at ``_CROP``, unless the network takes one size only."""
+    # Vision transformers have a position for every patch.
+    if hasattr(module, "image_size"):
+        return preprocess
+    resize = round(_CROP * preprocess.resize / preprocess.crop)
+    return preprocess.model_copy(update={"resize": resize, "crop": _CROP})
 
 
 def _other_bases(hint: str) -> str:

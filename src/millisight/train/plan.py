@@ -26,7 +26,7 @@ def recipe_for(base: Base) -> Recipe:
         return Recipe(
             optimizer="adamw", learning_rate=5e-4, weight_decay=0.05, batch=32, stages=stages
         )
-    stages = _stages(base, (1 / 2, 5 / 7), _as_large_as_served)
+    stages = _stages(base, (3 / 4, 1.0), _as_large_as_served)
     return Recipe(optimizer="sgd", learning_rate=0.05, weight_decay=5e-4, batch=32, stages=stages)
 
 
