@@ -136,7 +136,7 @@ def _reach(
     step: Step,
     say: Say,
 ) -> Reached:
-    """Fit the last layer, then train everything, from ``state`` where an earlier run has left it."""
+    """Fit the last layer, then train everything; from ``state`` where a run has left it."""
     weights = class_weights(sides.train.classes.bincount().tolist())
     if state:
         reached = Reached.of(state)
