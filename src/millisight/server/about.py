@@ -124,7 +124,8 @@ async def model(
 
 @router.get(
     "/model/report",
-    response_class=HTMLResponse,
+    # Not HTMLResponse, or errors would be documented as HTML too.
+    response_class=Response,
     responses={
         200: {"description": "The page", "content": {"text/html": {"schema": {"type": "string"}}}},
         **GUARDED,
