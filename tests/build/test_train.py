@@ -55,8 +55,9 @@ def test_the_last_layer_alone_gives_a_bundle_that_answers(
     data: Path, millisight: Run, home: Path, bundle_of: Callable[[str], Bundle]
 ) -> None:
     done = millisight(
-        "train", data, "--name", "stripes", "--base", "efficientnet_lite0", "--head-only"
-    )
+        "train", data, "--name", "stripes", "--base", "efficientnet_lite0", "--head-only",
+        "--precision", "float32",
+    )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "40 pictures of 2 classes" in done.stderr
     assert "across/notes.txt" in done.stderr
@@ -67,7 +68,6 @@ def test_the_last_layer_alone_gives_a_bundle_that_answers(
     assert training is not None
     assert training.train_images + training.validation_images == 2 * PICTURES
     assert training.curves == ()
-    assert bundle.manifest.calibration is not None
     assert bundle.report is not None
     with load("stripes", home=home) as classifier:
         for seed in range(5000, 5010):
