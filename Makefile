@@ -82,8 +82,9 @@ test-serve: .venv/.installed .venv-test/.installed
 	sh tests/e2e/install-browser
 	.venv-test/bin/coverage run -m pytest --ignore tests/build --ignore tests/image
 
+# Two at a time: much of a build is one thread's work. A file's tests share what they build.
 test-build: .venv-build/.tests-installed
-	.venv-build/bin/coverage run -m pytest tests/build
+	.venv-build/bin/coverage run -m pytest --numprocesses 2 --dist loadfile tests/build
 
 ## image: the container image, by buildah, which needs no engine; IMAGE_BASE= another base
 image image-test: export BUILDAH_ISOLATION ?= chroot

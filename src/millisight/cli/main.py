@@ -16,6 +16,7 @@ from millisight.cli.evaluate import evaluate
 from millisight.cli.models import models
 from millisight.cli.search import search
 from millisight.cli.serve import serve
+from millisight.cli.train import train
 from millisight.cli.tune import tune
 from millisight.errors import MillisightError
 
@@ -41,7 +42,7 @@ def commands() -> None:
     """Classify images in milliseconds on a plain CPU, with nothing sent anywhere."""
 
 
-for _command in (serve, classify, evaluate, embed, search, models, build, tune):
+for _command in (serve, classify, evaluate, embed, search, models, train, build, tune):
     commands.add_command(_command)
 
 

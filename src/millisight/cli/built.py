@@ -1,0 +1,72 @@
+"""What the commands that make bundles have in common: what they need, and what they print."""
+
+import contextlib
+from collections.abc import Iterator
+
+import click
+
+from millisight.bundle import REPORT, Bundle
+from millisight.errors import BuildUnavailable
+from millisight.manifest import Confidence, Manifest
+
+
+@contextlib.contextmanager
+def building(command: str) -> Iterator[None]:
+    """A block that imports the building half. Raises ``BuildUnavailable`` where it is not
+    installed, and says how to run ``command`` where it is."""
+    try:
+        yield
+    except ImportError as error:
+        raise BuildUnavailable(
+            f"This environment can serve but not build: {error.name} is not installed.",
+            hint=f"Run `make build-env`, then `.venv-build/bin/millisight {command}`; "
+            "or `pip install 'millisight[build]'` elsewhere.",
+        ) from error
+
+
+def tell(bundle: Bundle, *, served_as: str) -> None:
+    """Print what ``bundle`` is, what was measured, and how to serve it."""
+    click.echo(bundle.manifest.describe())
+    click.echo(_figures(bundle.manifest))
+    click.echo(f"Written to {bundle.path}")
+    if bundle.report is not None:
+        click.echo(f"Report: {bundle.path / REPORT}")
+    click.echo(f"Serve it: millisight serve --model {served_as}")
+
+
+def _figures(manifest: Manifest) -> str:
+    measured = manifest.measured
+    difference = f"largest logit difference {measured.max_logit_difference:.1e}"
+    compared = f"{measured.agreement_images} pictures not used to calibrate"
+    lines = [
+        f"float32 graph against torch: {difference}",
+        f"bundle against float32: same first answer on {measured.agreement} % of {compared}",
+    ]
+    if measured.float32 is not None and measured.bundle is not None:
+        lines.append(
+            f"accuracy on {measured.bundle.images} labelled pictures: "
+            f"top-1 {measured.bundle.top1} % (float32 {measured.float32.top1} %), "
+            f"top-5 {measured.bundle.top5} % (float32 {measured.float32.top5} %)"
+        )
+        lines += _trust(manifest.confidence)
+    return "\n".join(lines)
+
+
+def _trust(confidence: Confidence | None) -> list[str]:
+    """How sure the bundle is, and whether that is what was asked for."""
+    if confidence is None:
+        return ["confidences are as they come: too few labelled pictures to correct them"]
+    lines = [
+        f"confidences: temperature {confidence.temperature}, expected calibration error "
+        f"{confidence.ece_before} before and {confidence.ece_after} after "
+        f"({confidence.ece_by_chance} by chance alone)"
+    ]
+    wanted = confidence.min_precision
+    if confidence.threshold is not None:
+        lines.append(
+            f"uncertain below {confidence.threshold:.1%}: of the {confidence.coverage:.1%} "
+            f"that are not, {confidence.precision:.1%} are right ({wanted:.1%} wanted)"
+        )
+    elif wanted is not None:
+        lines.append(f"no answer will be marked uncertain: at no confidence are {wanted:.1%} right")
+    return lines
