@@ -26,6 +26,7 @@ Examples:
   millisight classify photo.jpg        the three most likely classes
   millisight embed holiday/ --output features.parquet
   millisight build resnet18            make a bundle (needs the build extra)
+  millisight train steel/ --name steel a bundle of your own classes
   millisight tune --p99 20ms           the best settings for this machine
 
 \b
