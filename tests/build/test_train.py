@@ -51,13 +51,16 @@ def bundle_of(home: Path) -> Callable[[str], Bundle]:
     return lambda name: open_bundle(name, home)
 
 
+def train_head(millisight: Run, data: Path, name: str) -> "subprocess.CompletedProcess[str]":
+    """Train the last layer of the network that needs no download, and build ``name``."""
+    base = ("--base", "efficientnet_lite0", "--head-only", "--precision", "float32")
+    return millisight("train", data, "--name", name, *base)
+
+
 def test_the_last_layer_alone_gives_a_bundle_that_answers(
     data: Path, millisight: Run, home: Path, bundle_of: Callable[[str], Bundle]
 ) -> None:
-    done = millisight(
-        "train", data, "--name", "stripes", "--base", "efficientnet_lite0", "--head-only",
-        "--precision", "float32",
-    )  # fmt: skip
+    done = train_head(millisight, data, "stripes")
     assert done.returncode == 0, done.stderr
     assert "40 pictures of 2 classes" in done.stderr
     assert "across/notes.txt" in done.stderr
@@ -125,10 +128,7 @@ def test_a_file_of_weights_for_other_classes_is_a_base(
 def test_the_kept_weights_build_the_same_bundle_again(
     data: Path, millisight: Run, home: Path, bundle_of: Callable[[str], Bundle]
 ) -> None:
-    trained = millisight(
-        "train", data, "--name", "first", "--base", "efficientnet_lite0", "--head-only",
-        "--precision", "float32",
-    )  # fmt: skip
+    trained = train_head(millisight, data, "first")
     assert trained.returncode == 0, trained.stderr
     kept = home / "training" / "first"
     built = millisight(
@@ -220,10 +220,7 @@ def test_evaluate_measures_what_the_manifest_says(
             folder.mkdir(parents=True)
             for seed in chosen:
                 (folder / f"{seed}.png").symlink_to(data / name / f"{seed}.png")
-    done = millisight(
-        "train", tmp_path / "sides", "--name", "sides", "--base", "efficientnet_lite0",
-        "--head-only", "--precision", "float32",
-    )  # fmt: skip
+    done = train_head(millisight, tmp_path / "sides", "sides")
     assert done.returncode == 0, done.stderr
     measured = bundle_of("sides").manifest.measured.bundle
     assert measured is not None

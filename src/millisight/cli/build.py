@@ -1,15 +1,20 @@
 """``millisight build``: a torch model to a bundle. Imports the building half only when run."""
 
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import click
 from rich.console import Console
 
-from millisight.cli.built import building, tell
+from millisight.cli.built import (
+    BUILD_SETTINGS,
+    building,
+    max_drop_option,
+    precision_option,
+    take_settings,
+    tell,
+)
 from millisight.cli.options import setting_options
-from millisight.manifest import Precision
-from millisight.settings import load_settings
 
 
 @click.command(short_help="Make a bundle from a torch model.")
@@ -21,13 +26,7 @@ from millisight.settings import load_settings
 @click.option(
     "--labels", type=click.Path(path_type=Path), help="Class names: one a line, or a JSON list."
 )
-@click.option(
-    "--precision",
-    type=click.Choice(get_args(Precision)),
-    default="int8",
-    show_default=True,
-    help="Arithmetic of the network.",
-)
+@precision_option
 @click.option(
     "--calibration",
     type=click.Path(path_type=Path),
@@ -39,13 +38,7 @@ from millisight.settings import load_settings
     type=click.Path(path_type=Path),
     help="Labelled pictures to measure accuracy on: class folders, or files named <index>_….",
 )
-@click.option(
-    "--max-drop",
-    type=click.FloatRange(min=0),
-    default=1.0,
-    show_default=True,
-    help="Points of top-1 accuracy that the bundle may lose against float32.",
-)
+@max_drop_option
 @click.option(
     "--min-precision",
     type=click.FloatRange(min=0, max=1, min_open=True),
@@ -55,7 +48,7 @@ from millisight.settings import load_settings
 @click.option(
     "--output", type=click.Path(path_type=Path), help="Folder to write instead of the store."
 )
-@setting_options("weights_mirror", "home")
+@setting_options(*BUILD_SETTINGS)
 def build(model: str, **options: Any) -> None:
     """Build MODEL, a torchvision classification model by name or efficientnet_lite0, into a bundle.
 
@@ -65,9 +58,7 @@ def build(model: str, **options: Any) -> None:
       millisight build resnet18 --calibration photographs/ --validation labelled/
       millisight build resnet18 --weights steel.pth --labels steel.txt --name steel
     """
-    settings = load_settings(
-        {name: options.pop(name) for name in ("weights_mirror", "home", "config")}
-    )
+    settings = take_settings(options)
     with building(f"build {model}"):
         from millisight.build import BuildOptions, build_bundle, console_steps
     steps = console_steps(Console(stderr=True))

@@ -1,13 +1,38 @@
-"""What the commands that make bundles have in common: what they need, and what they print."""
+"""What the commands that make bundles have in common: options, needs, and what they print."""
 
 import contextlib
 from collections.abc import Iterator
+from typing import Any, get_args
 
 import click
 
 from millisight.bundle import REPORT, Bundle
 from millisight.errors import BuildUnavailable
-from millisight.manifest import Confidence, Manifest
+from millisight.manifest import Confidence, Manifest, Precision
+from millisight.settings import CONFIG, Settings, load_settings
+
+BUILD_SETTINGS = ("weights_mirror", "home")
+
+precision_option = click.option(
+    "--precision",
+    type=click.Choice(get_args(Precision)),
+    default="int8",
+    show_default=True,
+    help="Arithmetic of the network.",
+)
+
+max_drop_option = click.option(
+    "--max-drop",
+    type=click.FloatRange(min=0),
+    default=1.0,
+    show_default=True,
+    help="Points of top-1 accuracy that the bundle may lose against float32.",
+)
+
+
+def take_settings(options: dict[str, Any]) -> Settings:
+    """The settings of ``BUILD_SETTINGS``, whose flags are taken out of ``options``."""
+    return load_settings({name: options.pop(name) for name in (*BUILD_SETTINGS, CONFIG)})
 
 
 @contextlib.contextmanager

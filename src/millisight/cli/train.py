@@ -2,15 +2,20 @@
 run."""
 
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import click
 from rich.console import Console
 
-from millisight.cli.built import building, tell
+from millisight.cli.built import (
+    BUILD_SETTINGS,
+    building,
+    max_drop_option,
+    precision_option,
+    take_settings,
+    tell,
+)
 from millisight.cli.options import setting_options
-from millisight.manifest import Precision
-from millisight.settings import load_settings
 
 
 @click.command(short_help="Make a bundle of your own classes from a folder of pictures.")
@@ -51,26 +56,14 @@ from millisight.settings import load_settings
     show_default=True,
     help="Answers are marked uncertain so that of the others this share is right.",
 )
-@click.option(
-    "--precision",
-    type=click.Choice(get_args(Precision)),
-    default="int8",
-    show_default=True,
-    help="Arithmetic of the network.",
-)
-@click.option(
-    "--max-drop",
-    type=click.FloatRange(min=0),
-    default=1.0,
-    show_default=True,
-    help="Points of top-1 accuracy that the bundle may lose against float32.",
-)
+@precision_option
+@max_drop_option
 @click.option(
     "--seed", type=click.IntRange(min=0), default=20, show_default=True, help="Decides all chance."
 )
 @click.option("--fresh", is_flag=True, help="Do not go on from an interrupted run.")
 @click.option("--dry-run", is_flag=True, help="Look at the pictures and stop.")
-@setting_options("weights_mirror", "home")
+@setting_options(*BUILD_SETTINGS)
 def train(dry_run: bool, **options: Any) -> None:
     """Train on DATA, which has one folder of pictures a class, and build a bundle.
 
@@ -83,9 +76,7 @@ def train(dry_run: bool, **options: Any) -> None:
       millisight train steel/ --name steel --base none --minutes 15
       millisight train shop/ --name shop --base efficientnet_lite0 --head-only
     """
-    settings = load_settings(
-        {name: options.pop(name) for name in ("weights_mirror", "home", "config")}
-    )
+    settings = take_settings(options)
     with building("train …"):
         from millisight.build import console_steps
         from millisight.train.train import TrainOptions, look, train_bundle

@@ -68,10 +68,15 @@ def make_base(base: str, architecture: str, class_count: int, *, mirror: str, st
     return Base(base, module, entry.preprocess, weights.source)
 
 
+def takes_one_size(module: nn.Module) -> bool:
+    """Whether pictures of another size are refused: vision transformers have a position for every
+    patch."""
+    return hasattr(module, "image_size")
+
+
 def _smaller(module: nn.Module, preprocess: Preprocess) -> Preprocess:
     """The same geometry at ``_CROP``, unless the network takes one size only."""
-    # Vision transformers have a position for every patch.
-    if hasattr(module, "image_size"):
+    if takes_one_size(module):
         return preprocess
     resize = round(_CROP * preprocess.resize / preprocess.crop)
     return preprocess.model_copy(update={"resize": resize, "crop": _CROP})

@@ -32,17 +32,17 @@ Features = NDArray[np.float32]
 
 def fit_head(
     base: Base, train: Batches, weights: Sequence[float], scratch: Path, *, seed: int, step: Step
-) -> bool:
+) -> None:
     """Fit the last layer of ``base`` to the pictures, on features of the layers before it.
 
     The pictures count mirrored, too; ``weights`` says how much each class counts. ``scratch`` is
-    a folder for what is needed meanwhile. Returns false, and changes nothing, where the network
-    does not end in a linear layer.
+    a folder for what is needed meanwhile. Nothing is changed where the network does not end in a
+    linear layer.
     """
     graph = to_openvino(base.module.eval(), base.preprocess)
     layer = base.module.get_submodule(last_layer(base.module))
     if embedding_size(graph) is None or not isinstance(layer, nn.Linear):
-        return False
+        return
     file = scratch / "body.xml"
     ov.save_model(graph, file, compress_to_fp16=False)
     engine = OpenVINOEngine(file, precision="float32", max_batch=BATCH, change=with_embedding)
@@ -53,10 +53,9 @@ def fit_head(
         scaler = StandardScaler().fit(np.concatenate([plain, mirrored]))
         views = [scaler.transform(plain), scaler.transform(mirrored)]
         counts = np.asarray(weights)[classes]
-        strength = _choose(views, classes, counts, seed)
+        strength = _choose(views[0], classes, counts, seed)
         model = _fit(np.concatenate(views), np.tile(classes, 2), np.tile(counts, 2), strength)
         _store(model, scaler, layer)
-    return True
 
 
 def _features(engine: OpenVINOEngine, train: Batches, step: Step, *, mirrored: bool) -> Features:
@@ -73,7 +72,7 @@ def _features(engine: OpenVINOEngine, train: Batches, step: Step, *, mirrored: b
 
 
 def _choose(
-    views: list[Features], classes: NDArray[np.int64], counts: NDArray[np.float64], seed: int
+    features: Features, classes: NDArray[np.int64], counts: NDArray[np.float64], seed: int
 ) -> float:
     """The strength that does best on a fifth of the training pictures, fitted to the others."""
     split = StratifiedShuffleSplit(1, test_size=_HELD_BACK, random_state=seed)
@@ -82,8 +81,8 @@ def _choose(
     fitted, held_back = next(split.split(classes, classes))
     losses = []
     for strength in _STRENGTHS:
-        model = _fit(views[0][fitted], classes[fitted], counts[fitted], strength)
-        likely = model.predict_proba(views[0][held_back])
+        model = _fit(features[fitted], classes[fitted], counts[fitted], strength)
+        likely = model.predict_proba(features[held_back])
         losses.append(log_loss(classes[held_back], likely, labels=model.classes_))
     return _STRENGTHS[int(np.argmin(losses))]
 

@@ -66,16 +66,11 @@ def one_cycle(progress: float) -> float:
     return _LAST + (1 - _LAST) * (1 + math.cos(math.pi * down)) / 2
 
 
-def logits_of(module: nn.Module, batches: Batches) -> Tensor:
-    """Logits ``(n, classes)`` of all pictures, cut as serving cuts them."""
+def measure(module: nn.Module, batches: Batches) -> Score:
+    """Loss and accuracy of ``module`` on all pictures of ``batches``, cut as serving cuts them."""
     module.eval()
     with torch.inference_mode():
-        return torch.cat([module(inputs) for inputs in batches.plain(_MEASURE_BATCH)])
-
-
-def measure(module: nn.Module, batches: Batches) -> Score:
-    """Loss and accuracy of ``module`` on all pictures of ``batches``."""
-    logits = logits_of(module, batches)
+        logits = torch.cat([module(inputs) for inputs in batches.plain(_MEASURE_BATCH)])
     loss = nn.functional.cross_entropy(logits, batches.classes).item()
     right = (logits.argmax(1) == batches.classes).float().mean().item()
     return Score(round(loss, 4), round(100 * right, 2))

@@ -1,19 +1,21 @@
 """All pictures decoded once, as serving decodes them, into one file that training reads from."""
 
-import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 
+from millisight.ahead import in_order
 from millisight.build.calibrate import Pixels
 from millisight.build.steps import Step
-from millisight.errors import DataError, ImageError, NotWritten
+from millisight.cpu import available_cores
+from millisight.errors import DataError, NotWritten
 from millisight.image import Limits, decode
 from millisight.manifest import Preprocess
 
-_AT_ONCE = 64
+_AHEAD = 4
+"""Pictures under way for each thread."""
 
 
 def decode_all(
@@ -26,24 +28,28 @@ def decode_all(
     ``NotWritten`` where there is no room.
     """
     square = preprocess.model_copy(update={"crop": preprocess.resize})
+    limits = Limits()
 
     def read(path: Path) -> Pixels:
-        try:
-            return decode(path.read_bytes(), square, Limits()).pixels
-        except (ImageError, OSError) as error:
-            raise DataError(
-                f"{path} cannot be read any more.", hint="Start again without it."
-            ) from error
+        return decode(path.read_bytes(), square, limits).pixels
 
-    side = preprocess.resize
-    with step(title, total=len(pictures)) as bar, ThreadPoolExecutor(os.cpu_count()) as pool:
+    side, threads = preprocess.resize, available_cores()
+    with step(title, total=len(pictures)) as bar, ThreadPoolExecutor(threads) as pool:
+        decoded = in_order(
+            lambda path: pool.submit(read, path),
+            pictures,
+            ahead=_AHEAD * threads,
+            return_errors=True,
+        )
         try:
             with file.open("wb") as output:
-                for start in range(0, len(pictures), _AT_ONCE):
-                    some = pictures[start : start + _AT_ONCE]
-                    for pixels in pool.map(read, some):
-                        output.write(pixels.tobytes())
-                    bar.advance(len(some))
+                for path, pixels in zip(pictures, decoded, strict=True):
+                    if isinstance(pixels, Exception):
+                        raise DataError(
+                            f"{path} cannot be read any more.", hint="Start again without it."
+                        ) from pixels
+                    output.write(pixels.tobytes())
+                    bar.advance(1)
         except OSError as error:
             needed = len(pictures) * side * side * 3 / 1e6
             raise NotWritten(

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Sequence
 
 from millisight.train.augment import Crops
-from millisight.train.base import Base
+from millisight.train.base import Base, takes_one_size
 from millisight.train.loop import Recipe
 
 MAX_EPOCHS = {True: 30, False: 120}
@@ -43,9 +43,9 @@ def _stages(
 
 def _crops(base: Base, part: float, area: Callable[[float], tuple[float, float]]) -> Crops:
     crop = base.preprocess.crop
-    # Vision transformers have a position for every patch, and so take one size only.
-    fixed = hasattr(base.module, "image_size")
-    size = crop if fixed else max(_STRIDE, round(crop * part / _STRIDE) * _STRIDE)
+    size = max(_STRIDE, round(crop * part / _STRIDE) * _STRIDE)
+    if takes_one_size(base.module):
+        size = crop
     return Crops(size, area((size / base.preprocess.resize) ** 2))
 
 
