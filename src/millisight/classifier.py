@@ -23,13 +23,15 @@ from millisight.engine import Engine, Logits, OpenVINOEngine
 from millisight.errors import BadImage, MillisightError
 from millisight.explainer import Explainer, Explanation
 from millisight.image import Decoded, decode, from_array, from_pillow
-from millisight.predictions import Prediction
+from millisight.predictions import Prediction, Scores
 from millisight.settings import Settings, load_settings
 from millisight.work import Timings, Work
 
-Picture = str | os.PathLike[str] | bytes | Image.Image | NDArray[np.uint8] | NDArray[np.uint16]
-"""What can be classified: a path, the bytes of a file, a Pillow image, or pixels
-(uint8 ``(h, w)``, ``(h, w, 3)``, ``(h, w, 4)`` or uint16 ``(h, w)``)."""
+Picture = (
+    str | os.PathLike[str] | bytes | Image.Image | NDArray[np.uint8] | NDArray[np.uint16] | Decoded
+)
+"""What can be classified: a path, the bytes of a file, a Pillow image, pixels (uint8 ``(h, w)``,
+``(h, w, 3)``, ``(h, w, 4)`` or uint16 ``(h, w)``), or what ``Classifier.decode`` gave."""
 
 
 # Measured with tracemalloc: an answer without its predictions but with its place in a cache, and
@@ -148,6 +150,17 @@ class Classifier:
             uncertain=None if threshold is None else best[0].confidence < threshold,
         )
 
+    def submit_scores(
+        self, picture: Picture, *, deadline: float = float("inf")
+    ) -> "Future[Scores]":
+        """What the network says of every class, in the background; see ``submit``."""
+        work = Work(partial(self.decode, picture), self._scores)
+        return self._line.submit(work.decode, deadline=deadline, finish=work.finish)
+
+    def _scores(self, logits: Logits, _decoded: Decoded, _timings: Timings) -> Scores:
+        confidences = predictions.softmax(logits, self.bundle.manifest.temperature)
+        return Scores(confidences.astype(np.float32))
+
     def explain(
         self, picture: Picture, top_k: int = 3, *, classes: Sequence[int] = ()
     ) -> Explanation:
@@ -232,6 +245,8 @@ class Classifier:
                 return from_pillow(picture, preprocess, self.crew.limits)
             case np.ndarray():
                 return from_array(picture, preprocess, self.crew.limits)
+            case Decoded():
+                return picture
             case _:
                 raise BadImage(
                     f"A {type(picture).__name__} is not a picture.",

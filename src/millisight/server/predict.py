@@ -2,13 +2,14 @@
 
 import json
 import time
+from functools import partial
 from typing import Any
 
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, Field
 
-from millisight.classifier import Result
+from millisight.classifier import Classifier, Result
 from millisight.server.intake import (
     DEADLINE_PARAMETER,
     MODEL_PARAMETER,
@@ -87,9 +88,8 @@ async def _respond(request: Request, service: Service, patience: Patience) -> Re
     if f'"{key}"' in request.headers.get("if-none-match", ""):
         return Response(status_code=304, headers={"ETag": etag})
     with patience.watching():
-        result, cached = await service.answer(
-            served, key, picture, top_k, deadline=patience.deadline
-        )
+        ask = partial(Classifier.submit, picture=picture, top_k=top_k, deadline=patience.deadline)
+        result, cached = await service.answer(served, key, ask, deadline=patience.deadline)
     timings = result.timings_ms
     if cached:
         # What this answer cost, not what it once cost somebody else.

@@ -28,6 +28,6 @@ class Served:
             raise NotReady("The model is not ready.", hint="Try again in a moment.")
         return self.classifier
 
-    def key(self, picture: bytes, top_k: int) -> str:
-        """Names the answer to a request: the same key, the same predictions."""
-        return result_key(picture, top_k, millisight.__version__, self.digest)
+    def key(self, picture: bytes, *parameters: object) -> str:
+        """Names the answer to a request: the same key, the same answer."""
+        return result_key(picture, *parameters, millisight.__version__, self.digest)

@@ -8,11 +8,11 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from functools import partial
-from typing import Protocol
+from typing import Any, Protocol, TypeVar
 
 from millisight.bundle import Bundle, open_bundles
 from millisight.cache import ResultCache
-from millisight.classifier import Classifier, Result
+from millisight.classifier import Classifier
 from millisight.crew import Crew
 from millisight.embedder import Embedding
 from millisight.errors import DeadlineExceeded, ModelNotFound, NotReady
@@ -23,6 +23,17 @@ from millisight.server.served import Served
 from millisight.settings import Settings
 
 logger = logging.getLogger(__name__)
+
+
+class Cacheable(Protocol):
+    """An answer that can be remembered."""
+
+    def size_bytes(self) -> int:
+        """Memory that it takes."""
+        ...
+
+
+Answer = TypeVar("Answer", bound=Cacheable)
 
 
 class Load(Protocol):
@@ -50,12 +61,12 @@ class Service:
         self._stopping = False
         self.metrics = Metrics()
         self._take({name: Served(name, bundle) for name, bundle in bundles.items()})
-        self._cache: ResultCache[Result] | None = None
+        self._cache: ResultCache[Any] | None = None
         if settings.cache_entries:
             self._cache = ResultCache(
                 max_entries=settings.cache_entries,
                 max_bytes=int(settings.cache_mb * 1e6),
-                size_of=Result.size_bytes,
+                size_of=_size_of,
             )
 
     async def start(self, on_ready: Callable[[], None], on_failure: Callable[[], None]) -> None:
@@ -157,19 +168,27 @@ class Service:
             raise NotReady("The server is stopping.", hint="Try again in a moment.")
 
     async def answer(
-        self, served: Served, key: str, picture: bytes, top_k: int, *, deadline: float
-    ) -> tuple[Result, bool]:
-        """The result, and whether it was there already or another request's computation.
+        self,
+        served: Served,
+        key: str,
+        ask: "Callable[[Classifier], Future[Answer]]",
+        *,
+        deadline: float,
+    ) -> tuple[Answer, bool]:
+        """What ``ask`` submits to the classifier, and whether it was there already or another
+        request's computation.
 
         ``key`` is that of ``served``, which is to be found anew after everything that takes time.
+        ``deadline`` is the one that ``ask`` submits.
         """
-        submit = partial(served.ready().submit, picture, top_k, deadline=deadline)
+        submit = partial(ask, served.ready())
         count = partial(self.metrics.answered, served.name)
         if self._cache is None:
             result = await asyncio.wrap_future(submit())
             count(COMPUTED)
             return result, False
-        if (known := self._cache.get(key)) is not None:
+        known: Answer | None = self._cache.get(key)
+        if known is not None:
             count(REMEMBERED)
             return known, True
         while True:
@@ -239,12 +258,16 @@ def _close(models: Iterable[Served]) -> None:
             served.classifier.close()
 
 
-async def _outcome(computation: "Future[Result]") -> Result:
+def _size_of(answer: Cacheable) -> int:
+    return answer.size_bytes()
+
+
+async def _outcome(computation: "Future[Answer]") -> Answer:
     """What ``asyncio.wrap_future`` gives, but others wait too: cancelling this cancels nothing."""
     loop = asyncio.get_running_loop()
     done = loop.create_future()
 
-    def wake(_: "Future[Result]") -> None:
+    def wake(_: "Future[Answer]") -> None:
         # The loop is closed if the server has gone meanwhile; then nobody waits.
         with contextlib.suppress(RuntimeError):
             loop.call_soon_threadsafe(_release, done)
