@@ -10,7 +10,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
 from millisight.bundle import Bundle
-from millisight.server import about, admin, embed, explain, metrics, predict
+from millisight.server import about, admin, dialects, embed, explain, metrics, predict
 from millisight.server.about import STATIC, Static
 from millisight.server.boundary import Boundary
 from millisight.server.door import Door, read_keys
@@ -64,7 +64,7 @@ def create_app(
         # It asks the environment at every request whether somebody wants it.
         telemetry={"tracing": False, "metrics": False, "logs": False},
         redirect_slashes=False,
-        routes=PICTURES,
+        routes=[*PICTURES, *dialects.routes],
     )
     app.state.service = service
     app.state.reload = reload

@@ -19,7 +19,7 @@ MIN_KEY_LENGTH = 16
 # The page itself, the documentation and the health checks tell nobody anything; the administrator
 # has a token of his own.
 _OPEN = re.compile(
-    r"/|/static/.*|/health/.*|/docs|/docs/.*|/openapi\.json|/static-offline-docs/.*|/admin/.*"
+    r"/|/static/.*|/health/.*|/v2/health/.*|/ping|/docs|/docs/.*|/openapi\.json|/static-offline-docs/.*|/admin/.*"
 )
 
 

@@ -20,6 +20,7 @@ from millisight.server.intake import (
     Patience,
     TimingsBody,
     accepted,
+    exact,
     in_query,
     picture_of,
     timings_of,
@@ -98,8 +99,7 @@ def _normalize_of(request: Request) -> bool:
 
 def _body(embedding: Embedding, parts: dict[str, float], *, normalized: bool) -> dict[str, Any]:
     return {
-        # Nine digits name every float32; as doubles they would have seventeen.
-        "embedding": [float(f"{number:.9g}") for number in embedding.vector.tolist()],
+        "embedding": exact(embedding.vector),
         "dimensions": embedding.dimensions,
         "normalized": normalized,
         "model": embedding.model,

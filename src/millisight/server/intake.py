@@ -7,7 +7,9 @@ from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 import mimeparse
+import numpy as np
 from fastapi import Request, Response
+from numpy.typing import NDArray
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
@@ -188,6 +190,12 @@ def whole_number(name: str, given: str) -> int:
     if not (given.isascii() and given.isdecimal() and len(given) < 10):
         raise BadParameter(f"Parameter {name} cannot be {given[:20]!r}: it must be a whole number.")
     return int(given)
+
+
+def exact(numbers: NDArray[np.float32]) -> list[float]:
+    """``numbers`` for JSON."""
+    # Nine digits name every float32; as doubles they would have seventeen.
+    return [float(f"{number:.9g}") for number in numbers.ravel().tolist()]
 
 
 def timings_of(timings: Timings) -> tuple[dict[str, float], str]:

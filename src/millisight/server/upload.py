@@ -42,8 +42,7 @@ async def read_picture(request: Request, *, max_bytes: int) -> bytes:
     if request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
         picture = await _read_field(request, max_bytes)
     else:
-        chunks = [chunk async for chunk in _limited(request, max_bytes, max_bytes)]
-        picture = b"".join(chunks)
+        picture = await read_body(request, max_bytes=max_bytes)
     if not picture:
         raise BadRequest(
             "The request has no picture: its body is empty.",
@@ -70,24 +69,30 @@ async def _read_field(request: Request, max_bytes: int) -> bytes:
     finally:
         await form.close()
     if len(picture) > max_bytes:
-        raise _too_large(max_bytes)
+        raise too_large(max_bytes)
     return picture
+
+
+async def read_body(request: Request, *, max_bytes: int) -> bytes:
+    """The whole body, whatever it is. Raises ``UploadTooLarge`` as ``read_picture`` does."""
+    return b"".join([chunk async for chunk in _limited(request, max_bytes, max_bytes)])
 
 
 async def _limited(request: Request, stop_at: int, max_bytes: int) -> AsyncGenerator[bytes, None]:
     """The body as it arrives, up to ``stop_at`` bytes; ``max_bytes`` is what the error names."""
     announced = request.headers.get("content-length", "")
     if announced.isdecimal() and int(announced) > stop_at:
-        raise _too_large(max_bytes)
+        raise too_large(max_bytes)
     arrived = 0
     async for chunk in request.stream():
         arrived += len(chunk)
         if arrived > stop_at:
-            raise _too_large(max_bytes)
+            raise too_large(max_bytes)
         yield chunk
 
 
-def _too_large(max_bytes: int) -> UploadTooLarge:
+def too_large(max_bytes: int) -> UploadTooLarge:
+    """What to raise for a body of more bytes."""
     return UploadTooLarge(
         f"The upload is larger than {max_bytes / 1e6:g} MB.",
         hint="Send a smaller picture; the network looks at a few hundred pixels a side anyway.",

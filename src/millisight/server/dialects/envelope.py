@@ -1,0 +1,214 @@
+"""The Open Inference Protocol's bodies over HTTP: JSON, with tensors within or behind it."""
+
+import asyncio
+import functools
+import zlib
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+from fastapi import Request, Response
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, Field, ValidationError
+
+from millisight.errors import BadRequest
+from millisight.server.dialects.model import VERSION, check_input
+from millisight.server.dialects.tensors import (
+    Asked,
+    Tensor,
+    Wanted,
+    from_values,
+    timeout_of,
+    unpack,
+    wanted,
+)
+from millisight.server.intake import exact
+from millisight.server.upload import read_body, too_large
+
+HEADER_LENGTH = "Inference-Header-Content-Length"
+
+_AT_ONCE = 65_536
+"""Bytes of JSON that are read at once. More would hold up other requests."""
+
+_EITHER_FORMAT = zlib.MAX_WBITS | 32
+"""zlib's word for: gzip or zlib, whichever it is."""
+
+Parameters = dict[str, Any]
+Parsed = TypeVar("Parsed", bound=BaseModel)
+Read = TypeVar("Read")
+
+
+class _Input(BaseModel):
+    name: str
+    shape: list[int]
+    datatype: str
+    parameters: Parameters = Field(default_factory=dict)
+    data: list[Any] | None = None
+
+
+class _Output(BaseModel):
+    name: str
+    parameters: Parameters = Field(default_factory=dict)
+
+
+class _Inference(BaseModel):
+    id: str = ""
+    parameters: Parameters = Field(default_factory=dict)
+    inputs: list[_Input]
+    outputs: list[_Output] = Field(default_factory=list)
+
+
+async def read_uncompressed(request: Request, *, max_bytes: int) -> bytes:
+    """The body of ``request``, unpacked where it says that it is compressed.
+
+    Raises ``UploadTooLarge`` for more than ``max_bytes``, packed or unpacked, and ``BadRequest``.
+    """
+    body = await read_body(request, max_bytes=max_bytes)
+    encoding = request.headers.get("content-encoding", "identity").strip().lower()
+    match encoding:
+        case "identity":
+            return body
+        case "gzip" | "deflate":
+            return await asyncio.to_thread(_inflate, body, max_bytes)
+        case _:
+            raise BadRequest(
+                f"Content-Encoding {encoding[:20]!r} is not known here.",
+                hint="Use gzip, deflate or none.",
+            )
+
+
+def _inflate(body: bytes, max_bytes: int) -> bytes:
+    packed = zlib.decompressobj(_EITHER_FORMAT)
+    try:
+        plain = packed.decompress(body, max_bytes + 1)
+    except zlib.error as error:
+        raise BadRequest("The compressed body is damaged.") from error
+    if len(plain) > max_bytes:
+        raise too_large(max_bytes)
+    if not packed.eof or packed.unused_data:
+        raise BadRequest("The compressed body is cut off, or something follows it.")
+    return plain
+
+
+async def aside(size: int, read: Callable[[], Read]) -> Read:
+    """What ``read`` makes of ``size`` bytes of JSON; of many, in a thread, one after the other:
+    lists may take twenty times the memory of their text."""
+    if size <= _AT_ONCE:
+        return read()
+    return await asyncio.get_running_loop().run_in_executor(_reader(), read)
+
+
+@functools.cache
+def _reader() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(1, thread_name_prefix="json")
+
+
+def parse(kind: type[Parsed], text: bytes) -> Parsed:
+    """JSON as ``kind``. Raises ``BadRequest``."""
+    try:
+        return kind.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise BadRequest(
+            f"The JSON of the request is wrong{' at ' if where else ''}{where}: {first['msg']}."
+        ) from error
+
+
+async def read_inference(request: Request, *, max_bytes: int) -> Asked:
+    """What ``request`` asks for. Raises ``UploadTooLarge`` and ``BadRequest``."""
+    body = await read_uncompressed(request, max_bytes=max_bytes)
+    length = request.headers.get(HEADER_LENGTH)
+    if length is None:
+        return await aside(len(body), lambda: _asked(body, b""))
+    if not (length.isascii() and length.isdecimal() and len(length) < 12) or int(length) > len(
+        body
+    ):
+        raise BadRequest(f"{HEADER_LENGTH} is not a length within the body.")
+    if not (at := int(length)):
+        return Asked([body])
+    # A view, because pixels need no copy.
+    return await aside(at, lambda: _asked(body[:at], memoryview(body)[at:]))
+
+
+def _asked(text: bytes, tail: bytes | memoryview) -> Asked:
+    inference = parse(_Inference, text)
+    check_input([one.name for one in inference.inputs])
+    named: list[_Input | _Output] = [*inference.inputs, *inference.outputs]
+    for one in named:
+        if any(name.startswith("shared_memory") for name in one.parameters):
+            raise BadRequest(
+                "Shared memory is not offered here.", hint="Send the tensors in the request."
+            )
+    binary = bool(inference.parameters.get("binary_data_output", False))
+    outputs = [
+        wanted(
+            output.name,
+            output.parameters.get("classification"),
+            binary=bool(output.parameters.get("binary_data", binary)),
+        )
+        for output in inference.outputs
+    ]
+    return Asked(
+        pictures=_pictures(inference.inputs[0], tail),
+        outputs=outputs or [Wanted(binary=binary)],
+        id=inference.id,
+        timeout=timeout_of(inference.parameters.get("timeout")),
+    )
+
+
+def _pictures(tensor: _Input, tail: bytes | memoryview) -> Any:
+    size = tensor.parameters.get("binary_data_size")
+    if (size is None) == (tensor.data is None):
+        raise BadRequest(
+            f"Input {tensor.name!r} must have either data, or binary_data_size and its bytes."
+        )
+    if (size or 0) != len(tail):
+        raise BadRequest(
+            f"{len(tail)} bytes follow the JSON, and binary_data_size says {str(size)[:20]}."
+        )
+    if tensor.data is None:
+        return unpack(tensor.datatype, tensor.shape, tail)
+    return from_values(tensor.datatype, tensor.shape, tensor.data)
+
+
+def respond(request: Request, name: str, asked: Asked, tensors: Sequence[Tensor]) -> Response:
+    """The answer of model ``name``: one of ``tensors`` for each of the outputs asked for."""
+    tail = b""
+    outputs = []
+    for tensor, output in zip(tensors, asked.outputs, strict=True):
+        described: dict[str, Any] = {
+            "name": tensor.name,
+            "datatype": tensor.datatype,
+            "shape": tensor.shape,
+        }
+        if output.binary:
+            packed = tensor.packed()
+            described["parameters"] = {"binary_data_size": len(packed)}
+            tail += packed
+        else:
+            values = tensor.values
+            described["data"] = values if isinstance(values, list) else exact(values)
+        outputs.append(described)
+    body: dict[str, Any] = {"model_name": name, "model_version": VERSION, "outputs": outputs}
+    if asked.id:
+        body["id"] = asked.id
+    response: Response = JSONResponse(body)
+    if tail:
+        headers = {HEADER_LENGTH: str(len(response.body))}
+        content = bytes(response.body) + tail
+        response = Response(content, media_type="application/octet-stream", headers=headers)
+    return _compressed(response, request.headers.get("accept-encoding", "").strip().lower())
+
+
+def _compressed(response: Response, accepted: str) -> Response:
+    """Only for who asks for one form and no other: tritonclient does so if it is told to, and
+    says that it takes anything where it does not unpack."""
+    if accepted not in {"gzip", "deflate"}:
+        return response
+    bits = zlib.MAX_WBITS | (16 if accepted == "gzip" else 0)
+    packer = zlib.compressobj(wbits=bits)
+    response.body = packer.compress(response.body) + packer.flush()
+    response.headers["Content-Encoding"] = accepted
+    response.headers["Content-Length"] = str(len(response.body))
+    return response

@@ -1,0 +1,87 @@
+"""How a model looks in the Open Inference Protocol: one input, one output, one version."""
+
+from math import prod
+from typing import Any
+
+from millisight.errors import BadRequest, ModelNotFound
+from millisight.server.dialects.batch import most_pictures
+from millisight.server.served import Served
+from millisight.settings import Settings
+
+INPUT = "image"
+OUTPUT = "probabilities"
+
+VERSION = "1"
+"""The only one. What exactly answers is told by the digest in ``GET /models``."""
+
+PLATFORM = "openvino_ir"
+
+EXTENSIONS = ["binary_tensor_data", "classification", "model_configuration"]
+
+
+def check_version(version: str | None) -> None:
+    """Raise ``ModelNotFound`` unless it is ``VERSION`` or left open."""
+    if version not in {None, "", VERSION}:
+        raise ModelNotFound(
+            f"There is no version {str(version)[:20]!r} of this model.",
+            hint=f"Each model has one version, {VERSION}.",
+        )
+
+
+def check_input(names: list[str]) -> None:
+    """Raise ``BadRequest`` unless ``INPUT`` is all that is given."""
+    if names != [INPUT]:
+        given = ", ".join(repr(name[:40]) for name in names[:4]) or "none"
+        raise BadRequest(
+            f"The model takes one input, {INPUT!r}, and the request has {given}.",
+            hint="GET /v2/models/{model} says what it takes.",
+        )
+
+
+def check_output(name: str) -> None:
+    """Raise ``BadRequest`` unless it is ``OUTPUT``."""
+    if name != OUTPUT:
+        raise BadRequest(
+            f"The model has no output {name[:40]!r}.", hint=f"Its one output is {OUTPUT!r}."
+        )
+
+
+def metadata(served: Served) -> dict[str, Any]:
+    """What ``GET /v2/models/{model}`` says."""
+    return {
+        "name": served.name,
+        "versions": [VERSION],
+        "platform": PLATFORM,
+        "inputs": [{"name": INPUT, "datatype": "UINT8", "shape": [-1, -1, -1, 3]}],
+        "outputs": [{"name": OUTPUT, "datatype": "FP32", "shape": [-1, class_count(served)]}],
+    }
+
+
+def config(served: Served, settings: Settings) -> dict[str, Any]:
+    """What ``GET /v2/models/{model}/config`` says; shapes are without the batch there."""
+    return {
+        "name": served.name,
+        "platform": PLATFORM,
+        "backend": "openvino",
+        "max_batch_size": most_pictures(settings),
+        "input": [{"name": INPUT, "data_type": "TYPE_UINT8", "dims": [-1, -1, 3]}],
+        "output": [{"name": OUTPUT, "data_type": "TYPE_FP32", "dims": [class_count(served)]}],
+    }
+
+
+def index_entry(served: Served) -> dict[str, str]:
+    """What the repository's index says of it."""
+    state = "READY" if served.classifier is not None and served.alive else "UNAVAILABLE"
+    return {"name": served.name, "version": VERSION, "state": state, "reason": ""}
+
+
+def class_count(served: Served) -> int:
+    """How many numbers the output has for each picture."""
+    return served.bundle.manifest.class_count
+
+
+def elements(shape: list[int]) -> int:
+    """How many values a tensor of ``shape`` has. Raises ``BadRequest`` for what is no shape."""
+    if not shape or min(shape) < 1:
+        raise BadRequest(f"The shape {shape[:8]} is not that of a tensor with pictures.")
+    return prod(shape)

@@ -1,0 +1,172 @@
+"""Tensors of the Open Inference Protocol: pictures out of them, and answers as them."""
+
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from millisight.errors import BadRequest
+from millisight.predictions import Scores
+from millisight.server.dialects.batch import Sent, from_base64
+from millisight.server.dialects.model import OUTPUT, check_output, elements
+
+_LENGTH = struct.Struct("<I")
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """An output as the client wants it."""
+
+    classes: int = 0
+    """How many classes by name; 0: the numbers of all classes."""
+    binary: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request for inference, without the form that it came in."""
+
+    pictures: list[Sent]
+    outputs: list[Wanted] = field(default_factory=lambda: [Wanted()])
+    id: str = ""
+    timeout: float | None = None
+    """How long it may wait, in seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """One output of an answer."""
+
+    datatype: str
+    shape: tuple[int, ...]
+    values: NDArray[np.float32] | list[str]
+
+    name: str = OUTPUT
+
+    def packed(self) -> bytes:
+        """As the binary extension has it."""
+        if isinstance(self.values, list):
+            encoded = (value.encode() for value in self.values)
+            return b"".join(_LENGTH.pack(len(one)) + one for one in encoded)
+        return self.values.astype("<f4", copy=False).tobytes()
+
+
+def unpack(datatype: str, shape: list[int], raw: bytes | memoryview) -> list[Sent]:
+    """The pictures of a binary tensor. Raises ``BadRequest``."""
+    count = _count(datatype, shape)
+    if datatype == "UINT8":
+        _check_size(len(raw), elements(shape))
+        return list(np.frombuffer(raw, np.uint8).reshape(shape))
+    pictures: list[Sent] = []
+    at = 0
+    while at < len(raw):
+        if at + _LENGTH.size > len(raw):
+            raise _cut_off()
+        (length,) = _LENGTH.unpack_from(raw, at)
+        at += _LENGTH.size + length
+        if at > len(raw):
+            raise _cut_off()
+        pictures.append(bytes(raw[at - length : at]))
+    _check_size(len(pictures), count)
+    return pictures
+
+
+def from_values(datatype: str, shape: list[int], values: Sequence[Any]) -> list[Sent]:
+    """The pictures of a tensor whose ``values``, flat or nested, came otherwise than as bytes:
+    numbers for UINT8; for BYTES, bytes or base64. Raises ``BadRequest``."""
+    count = _count(datatype, shape)
+    if datatype == "UINT8":
+        return list(pixels_of(values, elements(shape)).reshape(shape))
+    flat = [one for row in values for one in (row if isinstance(row, list) else [row])]
+    _check_size(len(flat), count)
+    return [_encoded(one) for one in flat]
+
+
+def pixels_of(values: Sequence[Any], size: int) -> NDArray[np.uint8]:
+    """``size`` whole numbers from 0 to 255, flat or nested. Raises ``BadRequest``."""
+    try:
+        numbers = np.asarray(values)
+    except ValueError as error:
+        raise BadRequest("The rows of the pixels are not equally long.") from error
+    if numbers.dtype.kind not in "iu" or numbers.min() < 0 or numbers.max() > 255:
+        raise BadRequest("A pixel is not a whole number from 0 to 255.")
+    _check_size(numbers.size, size)
+    return numbers.astype(np.uint8)
+
+
+def _encoded(value: object) -> bytes:
+    match value:
+        case bytes():
+            return value
+        case str():
+            return from_base64(value)
+        case _:
+            raise BadRequest("A picture in JSON is not a text of base64.")
+
+
+def _count(datatype: str, shape: list[int]) -> int:
+    """How many pictures such a tensor has."""
+    size = elements(shape)
+    match datatype:
+        case "UINT8" if len(shape) == 4 and shape[3] == 3:
+            return shape[0]
+        case "BYTES" if size == shape[0]:
+            return size
+        case "UINT8":
+            raise BadRequest(
+                f"A tensor of shape {shape[:8]} is not pictures.",
+                hint="Its shape must be [pictures, height, width, 3], the channels RGB.",
+            )
+        case "BYTES":
+            raise BadRequest(
+                f"A tensor of shape {shape[:8]} is not encoded pictures.",
+                hint="Its shape must be [pictures], each element the bytes of one file.",
+            )
+        case _:
+            raise BadRequest(
+                f"The model takes no tensors of type {datatype[:20]!r}.",
+                hint="Send pixels as UINT8 [pictures, height, width, 3], or JPEG, PNG … as BYTES.",
+            )
+
+
+def _check_size(given: int, wanted: int) -> None:
+    if given != wanted:
+        raise BadRequest(f"The tensor has {given} elements, and its shape says {wanted}.")
+
+
+def _cut_off() -> BadRequest:
+    return BadRequest("The tensor of type BYTES ends within an element.")
+
+
+def wanted(name: str, classes: object, *, binary: bool) -> Wanted:
+    """An output that was named. Raises ``BadRequest``."""
+    check_output(name)
+    if classes is None:
+        return Wanted(binary=binary)
+    if not isinstance(classes, int) or isinstance(classes, bool) or classes < 1:
+        raise BadRequest(f"The parameter classification of {OUTPUT!r} must be at least 1.")
+    return Wanted(classes, binary=binary)
+
+
+def timeout_of(given: object) -> float | None:
+    """The parameter ``timeout``, which is in microseconds, in seconds. Raises ``BadRequest``."""
+    if given is None or given == 0:
+        return None
+    if not isinstance(given, int) or isinstance(given, bool) or given < 0:
+        raise BadRequest("The parameter timeout must be a whole number of microseconds.")
+    return given / 1e6
+
+
+def answer(scores: Sequence[Scores], labels: Sequence[str], output: Wanted) -> Tensor:
+    """``scores`` of each picture as the client wants them."""
+    if not output.classes:
+        values = np.stack([one.confidences for one in scores])
+        return Tensor("FP32", values.shape, values)
+    best = [one.best(labels, output.classes) for one in scores]
+    lines = [
+        f"{one.confidence:f}:{one.index}:{one.label}" for predictions in best for one in predictions
+    ]
+    return Tensor("BYTES", (len(best), len(best[0])), lines)

@@ -1,0 +1,58 @@
+"""One server with two models, and pictures with what it says of them itself."""
+
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from tests.e2e.conftest import Server, running
+from tests.models import build
+from tests.support import encode, reference, texture
+
+MAX_UPLOAD_MB = "2"
+IMAGES = [texture(400, 300, seed) for seed in range(3)]
+PICTURES = [encode(image, "PNG") for image in IMAGES]
+PREPARED = np.stack([reference(image) for image in IMAGES])
+"""The same as the network takes them: uint8, ``(3, 224, 224, 3)``."""
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    home: Path = tmp_path_factory.mktemp("home")
+    build(home, "steel", "steel")
+    models = ("--model", "starter", "--model", "steel")
+    with running(home, *models, "--max-upload-mb", MAX_UPLOAD_MB) as one:
+        yield one
+
+
+@pytest.fixture
+def http(server: Server) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=server.url, timeout=30) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def expected(server: Server) -> list[list[dict[str, Any]]]:
+    """The three best of each of ``PICTURES``, by the server's own way of asking."""
+    return [
+        httpx.post(f"{server.url}/predict", content=one, timeout=30).json()["predictions"]
+        for one in PICTURES
+    ]
+
+
+def encoded(pictures: list[bytes]) -> NDArray[np.object_]:
+    """What clients of the protocol call BYTES."""
+    return np.array(pictures, dtype=np.object_)
+
+
+@cache
+def pixels(seed: int) -> NDArray[np.uint8]:
+    """A whole picture as pixels, shape ``(300, 400, 3)``."""
+    image: Image.Image = texture(400, 300, seed)
+    return np.asarray(image)
