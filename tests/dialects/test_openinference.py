@@ -232,7 +232,7 @@ def test_names_that_are_not_there_are_told(
 
 
 def test_a_timeout_in_microseconds_holds(client: triton.InferenceServerClient) -> None:
-    with pytest.raises(InferenceServerException, match="[Tt]oo late|deadline"):
+    with pytest.raises(InferenceServerException, match="deadline passed"):
         client.infer("starter", [tensor(PREPARED + 1)], timeout=1)
     client.infer("starter", [tensor(PREPARED)], timeout=5_000_000, priority=1)
 

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Any
 
 import mimeparse
@@ -153,9 +153,14 @@ async def within_deadline(request: Request, respond: Respond) -> Response:
         ) from error
 
 
-async def picture_of(request: Request, service: Service) -> bytes:
+async def picture_of(request: Request, service: Service, fields: Sequence[str] = (FIELD,)) -> bytes:
     """The bytes of the picture in ``request``; see ``read_picture``."""
-    return await read_picture(request, max_bytes=int(service.settings.max_upload_mb * 1e6))
+    return await read_picture(request, max_bytes=max_bytes(service), fields=fields)
+
+
+def max_bytes(service: Service) -> int:
+    """The longest body that is read."""
+    return int(service.settings.max_upload_mb * 1e6)
 
 
 def top_k_of(request: Request) -> int:

@@ -22,9 +22,14 @@ class Served:
         """False once a thread that feeds the network has died: only a restart helps then."""
         return self.classifier is None or self.classifier.alive
 
+    @property
+    def answers(self) -> bool:
+        """Whether it is warmed up and takes pictures."""
+        return self.classifier is not None and self.classifier.alive
+
     def ready(self) -> Classifier:
         """The classifier, warmed up. Raises ``NotReady`` before that and after its end."""
-        if self.classifier is None or not self.classifier.alive:
+        if self.classifier is None or not self.answers:
             raise NotReady("The model is not ready.", hint="Try again in a moment.")
         return self.classifier
 

@@ -1,6 +1,6 @@
 """The bytes of the picture out of a request: a multipart field, or the body itself."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 
 from fastapi import Request
 from starlette.datastructures import FormData, UploadFile
@@ -33,25 +33,28 @@ class _InMemoryParser(MultiPartParser):
         return form
 
 
-async def read_picture(request: Request, *, max_bytes: int) -> bytes:
-    """The picture in ``request``, at most ``max_bytes`` long.
+async def read_picture(
+    request: Request, *, max_bytes: int, fields: Sequence[str] = (FIELD,)
+) -> bytes:
+    """The picture in ``request``, at most ``max_bytes`` long; in a form, the first of ``fields``
+    that is there.
 
     Raises ``UploadTooLarge`` as soon as more than that is announced or has arrived, and
     ``BadRequest`` for an empty body, a missing field or broken multipart.
     """
     if request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
-        picture = await _read_field(request, max_bytes)
+        picture = await _read_field(request, max_bytes, fields)
     else:
         picture = await read_body(request, max_bytes=max_bytes)
     if not picture:
         raise BadRequest(
             "The request has no picture: its body is empty.",
-            hint=f"Send the picture as the body, or as multipart field {FIELD!r}.",
+            hint=f"Send the picture as the body, or as multipart field {fields[0]!r}.",
         )
     return picture
 
 
-async def _read_field(request: Request, max_bytes: int) -> bytes:
+async def _read_field(request: Request, max_bytes: int, fields: Sequence[str]) -> bytes:
     stream = _limited(request, max_bytes + _MULTIPART_OVERHEAD, max_bytes)
     try:
         form = await _InMemoryParser(request.headers, stream, max_files=1, max_fields=16).parse()
@@ -59,11 +62,11 @@ async def _read_field(request: Request, max_bytes: int) -> bytes:
         reason = str(error).rstrip(".")
         raise BadRequest(f"The multipart body cannot be read: {reason}.") from error
     try:
-        file = form.get(FIELD)
+        file = next((form[field] for field in fields if field in form), None)
         if not isinstance(file, UploadFile):
             raise BadRequest(
-                f"The form has no file in field {FIELD!r}.",
-                hint=f"With curl: -F {FIELD}=@photo.jpg",
+                f"The form has no file in field {fields[0]!r}.",
+                hint=f"With curl: -F {fields[0]}=@photo.jpg",
             )
         picture = await file.read()
     finally:

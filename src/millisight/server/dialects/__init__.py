@@ -6,7 +6,7 @@ OpenAPI document.
 
 from starlette.routing import Route
 
-from millisight.server.dialects import openinference
+from millisight.server.dialects import openinference, tfserving, torchserve
 
-routes: list[Route] = [*openinference.routes]
+routes: list[Route] = [*openinference.routes, *torchserve.routes, *tfserving.routes]
 """All of them."""

@@ -3,9 +3,12 @@
 from math import prod
 from typing import Any
 
+from fastapi import Request
+
 from millisight.errors import BadRequest, ModelNotFound
 from millisight.server.dialects.batch import most_pictures
 from millisight.server.served import Served
+from millisight.server.service import Service
 from millisight.settings import Settings
 
 INPUT = "image"
@@ -26,6 +29,19 @@ def check_version(version: str | None) -> None:
             f"There is no version {str(version)[:20]!r} of this model.",
             hint=f"Each model has one version, {VERSION}.",
         )
+
+
+def found(request: Request) -> Served:
+    """The model that the path of ``request`` names. Raises ``ModelNotFound``."""
+    check_version(request.path_params.get("version"))
+    service: Service = request.app.state.service
+    return service.find(request.path_params["model"])
+
+
+def ready_one(request: Request) -> Served:
+    """The same, warmed up. Raises ``ModelNotFound`` and ``NotReady``."""
+    service: Service = request.app.state.service
+    return service.ready_one(found(request).name)
 
 
 def check_input(names: list[str]) -> None:
@@ -71,7 +87,7 @@ def config(served: Served, settings: Settings) -> dict[str, Any]:
 
 def index_entry(served: Served) -> dict[str, str]:
     """What the repository's index says of it."""
-    state = "READY" if served.classifier is not None and served.alive else "UNAVAILABLE"
+    state = "READY" if served.answers else "UNAVAILABLE"
     return {"name": served.name, "version": VERSION, "state": state, "reason": ""}
 
 

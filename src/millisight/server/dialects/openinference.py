@@ -16,8 +16,7 @@ from millisight.server import about
 from millisight.server.dialects import model, tensors
 from millisight.server.dialects.batch import check_count, scores_of
 from millisight.server.dialects.envelope import read_inference, respond
-from millisight.server.intake import Patience, within_deadline
-from millisight.server.served import Served
+from millisight.server.intake import Patience, max_bytes, within_deadline
 from millisight.server.service import Service
 
 
@@ -45,16 +44,16 @@ async def _index(request: Request) -> Response:
 
 
 async def _metadata(request: Request) -> Response:
-    return JSONResponse(model.metadata(_found(request)))
+    return JSONResponse(model.metadata(model.found(request)))
 
 
 async def _config(request: Request) -> Response:
     settings = request.app.state.service.settings
-    return JSONResponse(model.config(_found(request), settings))
+    return JSONResponse(model.config(model.found(request), settings))
 
 
 async def _model_ready(request: Request) -> Response:
-    served = _ready_one(request)
+    served = model.ready_one(request)
     return JSONResponse({"name": served.name, "ready": True})
 
 
@@ -64,12 +63,11 @@ async def _infer(request: Request) -> Response:
 
 async def _respond(request: Request, service: Service, patience: Patience) -> Response:
     began = time.monotonic()
-    _ready_one(request)
-    max_bytes = int(service.settings.max_upload_mb * 1e6)
-    asked = await read_inference(request, max_bytes=max_bytes)
+    model.ready_one(request)
+    asked = await read_inference(request, max_bytes=max_bytes(service))
     check_count(len(asked.pictures), service.settings)
     # Not the one from before: it may have been exchanged while the pictures came in.
-    served = _ready_one(request)
+    served = model.ready_one(request)
     deadline = patience.deadline
     if asked.timeout is not None:
         deadline = min(deadline, began + asked.timeout)
@@ -77,17 +75,6 @@ async def _respond(request: Request, service: Service, patience: Patience) -> Re
         scores = await scores_of(service, served, asked.pictures, deadline=deadline)
     answers = [tensors.answer(scores, served.bundle.labels, output) for output in asked.outputs]
     return respond(request, served.name, asked, answers)
-
-
-def _found(request: Request) -> Served:
-    model.check_version(request.path_params.get("version"))
-    service: Service = request.app.state.service
-    return service.find(request.path_params["model"])
-
-
-def _ready_one(request: Request) -> Served:
-    service: Service = request.app.state.service
-    return service.ready_one(_found(request).name)
 
 
 def _routes() -> Iterator[Route]:

@@ -79,21 +79,28 @@ def from_values(datatype: str, shape: list[int], values: Sequence[Any]) -> list[
     numbers for UINT8; for BYTES, bytes or base64. Raises ``BadRequest``."""
     count = _count(datatype, shape)
     if datatype == "UINT8":
-        return list(pixels_of(values, elements(shape)).reshape(shape))
+        pixels = pixels_of(values)
+        _check_size(pixels.size, elements(shape))
+        return list(pixels.reshape(shape))
     flat = [one for row in values for one in (row if isinstance(row, list) else [row])]
     _check_size(len(flat), count)
     return [_encoded(one) for one in flat]
 
 
-def pixels_of(values: Sequence[Any], size: int) -> NDArray[np.uint8]:
-    """``size`` whole numbers from 0 to 255, flat or nested. Raises ``BadRequest``."""
+def pixels_of(values: Sequence[Any]) -> NDArray[np.uint8]:
+    """Whole numbers from 0 to 255, flat or nested; as they are nested, so is the array's shape.
+
+    Raises ``BadRequest``.
+    """
     try:
         numbers = np.asarray(values)
     except ValueError as error:
         raise BadRequest("The rows of the pixels are not equally long.") from error
     if numbers.dtype.kind not in "iu" or numbers.min() < 0 or numbers.max() > 255:
-        raise BadRequest("A pixel is not a whole number from 0 to 255.")
-    _check_size(numbers.size, size)
+        raise BadRequest(
+            "A pixel is not a whole number from 0 to 255.",
+            hint="Pixels are not to be scaled or normalised; the model does that itself.",
+        )
     return numbers.astype(np.uint8)
 
 

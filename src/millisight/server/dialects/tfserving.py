@@ -1,0 +1,102 @@
+"""TensorFlow Serving's REST API, which is KServe's first protocol too.
+
+https://www.tensorflow.org/tfx/serving/api_rest: rows of ``instances`` in, ``predictions`` out.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from fastapi import Request, Response
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel
+from starlette.routing import Route
+
+from millisight.errors import BadRequest
+from millisight.server.dialects.batch import Sent, check_count, from_base64, scores_of
+from millisight.server.dialects.envelope import aside, parse, read_uncompressed
+from millisight.server.dialects.model import VERSION, found, ready_one
+from millisight.server.dialects.tensors import pixels_of
+from millisight.server.intake import Patience, exact, max_bytes, within_deadline
+from millisight.server.service import Service
+
+_B64 = "b64"
+
+
+class _Rows(BaseModel):
+    instances: list[Any]
+
+
+async def _models(request: Request) -> Response:
+    service: Service = request.app.state.service
+    return JSONResponse({"models": list(service.models)})
+
+
+async def _status(request: Request) -> Response:
+    """What KServe's clients look for, and what TensorFlow Serving's do."""
+    served = found(request)
+    state = "AVAILABLE" if served.answers else "LOADING"
+    status = {
+        "version": VERSION,
+        "state": state,
+        "status": {"error_code": "OK", "error_message": ""},
+    }
+    return JSONResponse(
+        {"name": served.name, "ready": served.answers, "model_version_status": [status]}
+    )
+
+
+async def _predict(request: Request) -> Response:
+    return await within_deadline(request, _respond)
+
+
+async def _respond(request: Request, service: Service, patience: Patience) -> Response:
+    ready_one(request)
+    body = await read_uncompressed(request, max_bytes=max_bytes(service))
+    pictures = await aside(len(body), lambda: _pictures(body))
+    check_count(len(pictures), service.settings)
+    # Not the one from before: it may have been exchanged while the pictures came in.
+    served = ready_one(request)
+    with patience.watching():
+        scores = await scores_of(service, served, pictures, deadline=patience.deadline)
+    return JSONResponse({"predictions": [exact(one.confidences) for one in scores]})
+
+
+def _pictures(body: bytes) -> list[Sent]:
+    return [_picture(one) for one in parse(_Rows, body).instances]
+
+
+def _picture(instance: object) -> Sent:
+    """``{"b64": "…"}`` or pixels, either of them perhaps under a name, with other fields beside."""
+    match _value(instance):
+        case {"b64": str(text)} | str(text):
+            return from_base64(text)
+        case list(rows):
+            pixels = pixels_of(rows)
+            if pixels.ndim == 3 and pixels.shape[2] == 3:
+                return pixels
+    raise BadRequest(
+        "An instance is not a picture.",
+        hint='Send {"b64": "…"} with the base64 of a JPEG, PNG …, or pixels as [height][width][3].',
+    )
+
+
+def _value(instance: object) -> object:
+    """What holds the picture in an instance."""
+    if not isinstance(instance, dict) or _B64 in instance:
+        return instance
+    values = list(instance.values())
+    # KServe's clients send bare base64 under a name, others a text of their own beside it.
+    for kind in (dict | list, str):
+        if len(fitting := [one for one in values if isinstance(one, kind)]) == 1:
+            return fitting[0]
+    return None
+
+
+def _routes() -> Iterator[Route]:
+    yield Route("/v1/models", _models)
+    for path in ("/v1/models/{model}", "/v1/models/{model}/versions/{version}"):
+        yield Route(f"{path}:predict", _predict, methods=["POST"])
+        yield Route(path, _status)
+
+
+routes = list(_routes())
