@@ -71,6 +71,13 @@ class Settings(BaseModel):
     )
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
+    grpc_port: int = Field(
+        0,
+        ge=0,
+        le=65535,
+        description="Port to answer the Open Inference Protocol's gRPC service on, too; 0 for "
+        "none.",
+    )
     max_upload_mb: float = Field(
         10.0, gt=0, le=1024, description="Largest request body, in megabytes of 1,000,000 bytes."
     )

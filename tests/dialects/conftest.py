@@ -1,5 +1,6 @@
 """One server with two models, and pictures with what it says of them itself."""
 
+import socket
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -22,12 +23,26 @@ PREPARED = np.stack([reference(image) for image in IMAGES])
 """The same as the network takes them: uint8, ``(3, 224, 224, 3)``."""
 
 
+def free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        port: int = one.getsockname()[1]
+        return port
+
+
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def grpc_url() -> str:
+    """Where ``server`` answers over gRPC."""
+    return f"127.0.0.1:{free_port()}"
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory, grpc_url: str) -> Iterator[Server]:
     home: Path = tmp_path_factory.mktemp("home")
     build(home, "steel", "steel")
     models = ("--model", "starter", "--model", "steel")
-    with running(home, *models, "--max-upload-mb", MAX_UPLOAD_MB) as one:
+    port = ("--grpc-port", grpc_url.split(":")[1])
+    with running(home, *models, *port, "--max-upload-mb", MAX_UPLOAD_MB) as one:
         yield one
 
 

@@ -21,8 +21,9 @@ from millisight.cli.options import setting_options
 from millisight.cpu import Cores, find_cores
 from millisight.memory import give_back_large_pieces
 from millisight.server import create_app
+from millisight.server.dialects.grpc_port import check_installed
 from millisight.server.door import read_keys
-from millisight.server.listeners import listen
+from millisight.server.listeners import listen, reserve
 from millisight.server.protocol import uvicorn_options
 from millisight.server.workers import (
     CORES_PER_WORKER,
@@ -38,6 +39,7 @@ from millisight.settings import Settings, load_settings
     "model",
     "host",
     "port",
+    "grpc_port",
     "max_upload_mb",
     "max_megapixels",
     "max_decoding_megapixels",
@@ -65,15 +67,20 @@ def serve(**flags: Any) -> None:
     """
     settings = load_settings(flags)
     _set_up(settings.log_level)
-    read_keys(settings)  # What is wrong with them is said before anything is loaded.
+    # What is wrong with these is said before anything is loaded.
+    read_keys(settings)
+    check_installed(settings)
     bundles = open_bundles(settings.model, settings.home)
     cores = find_cores()
     count = worker_count(settings, cores)
     shares = [cores.share(number, count) for number in range(count)]
     run = _run_here if count == 1 else _run_workers
     listeners = listen(settings.host, settings.port, count)
-    _greet(bundles, settings, listeners[0], cores, shares)
-    sys.exit(run(bundles, settings, listeners, shares))
+    with contextlib.ExitStack() as held:
+        if settings.grpc_port:
+            held.enter_context(reserve(settings.host, settings.grpc_port, "--grpc-port"))
+        _greet(bundles, settings, listeners[0], cores, shares)
+        sys.exit(run(bundles, settings, listeners, shares))
 
 
 def _set_up(log_level: str) -> None:
@@ -157,6 +164,8 @@ def _greet(
         f"  page     http://{shown_host}:{port}/",
         f"  API      http://{shown_host}:{port}/docs",
     ]
+    if settings.grpc_port:
+        lines.append(f"  gRPC     {shown_host}:{settings.grpc_port}")
     if [bundle.path for bundle in bundles.values()] == [starter_path()]:
         lines.append(f"This is the {STARTER} model. {_better_model(settings)}")
     click.echo("\n".join(lines))

@@ -32,7 +32,7 @@ async def reload(request: Request, response: Response) -> Reloaded:
     token = service.settings.admin_token.get_secret_value()
     if not token:
         raise HTTPException(HTTPStatus.NOT_FOUND)
-    if not is_one_of(token_of(request), [digest_of(token)]):
+    if not is_one_of(token_of(request.headers), [digest_of(token)]):
         raise Unauthorized(
             "This needs the administrator's token.",
             hint="Send it as: Authorization: Bearer TOKEN",

@@ -1,7 +1,7 @@
 """The app factory: routes, middleware, error handlers and lifespan put together."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
@@ -13,6 +13,7 @@ from millisight.bundle import Bundle
 from millisight.server import about, admin, dialects, embed, explain, metrics, predict
 from millisight.server.about import STATIC, Static
 from millisight.server.boundary import Boundary
+from millisight.server.dialects.grpc_port import grpc_server
 from millisight.server.door import Door, read_keys
 from millisight.server.express import Express
 from millisight.server.hangup import reload_on_hangup
@@ -46,10 +47,14 @@ def create_app(
     API keys that cannot be used.
     """
     service = Service(bundles, settings, load=load)
+    keys = read_keys(settings)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        async with _running(service, on_ready, on_failure, background=background):
+        async with (
+            _running(service, on_ready, on_failure, background=background),
+            grpc_server(service, keys),
+        ):
             if reload is None:
                 reload_on_hangup(service)
             yield
@@ -72,7 +77,7 @@ def create_app(
         app.include_router(module.router)
     app.mount("/static", Static(directory=STATIC), name="static")
     add_error_handlers(app)
-    stack = _guarded(app.build_middleware_stack(), settings)
+    stack = _guarded(app.build_middleware_stack(), settings, keys)
     app.middleware_stack = Boundary(stack, count=service.metrics.count)
     return app
 
@@ -95,11 +100,11 @@ async def _running(
     await service.stop()
 
 
-def _guarded(app: ASGIApp, settings: Settings) -> ASGIApp:
+def _guarded(app: ASGIApp, settings: Settings, keys: Collection[bytes]) -> ASGIApp:
     """``app`` behind what the settings ask for: keys, and other origins."""
     # Pictures go no further through FastAPI's layers.
     app = Express(app, PICTURES)
-    if keys := read_keys(settings):
+    if keys:
         app = Door(app, keys)
     if origins := listed(settings.allow_origins):
         app = CORSMiddleware(

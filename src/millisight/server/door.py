@@ -3,7 +3,7 @@
 import hashlib
 import hmac
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from fastapi import Request
@@ -55,12 +55,12 @@ def _read_file(path: Path) -> list[str]:
     return [line for line in stripped if line and not line.startswith("#")]
 
 
-def token_of(request: Request) -> str:
+def token_of(headers: Mapping[str, str]) -> str:
     """What the client shows: ``Authorization: Bearer …``, or ``X-API-Key``."""
-    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    scheme, _, token = headers.get("authorization", "").partition(" ")
     if scheme.lower() == "bearer":
         return token.strip()
-    return request.headers.get("x-api-key", "")
+    return headers.get("x-api-key", "")
 
 
 def is_one_of(token: str, digests: Collection[bytes]) -> bool:
@@ -72,6 +72,15 @@ def is_one_of(token: str, digests: Collection[bytes]) -> bool:
 def digest_of(text: str) -> bytes:
     """What is kept of a key, and compared."""
     return hashlib.sha256(text.encode()).digest()
+
+
+def check_key(headers: Mapping[str, str], keys: Collection[bytes]) -> None:
+    """Raise ``Unauthorized`` unless ``headers`` show one of ``keys``, which are digests."""
+    if not is_one_of(token_of(headers), keys):
+        raise Unauthorized(
+            "This server answers only those who have a key.",
+            hint="Send it as: Authorization: Bearer KEY",
+        )
 
 
 class Door:
@@ -87,11 +96,9 @@ class Door:
             await self.app(scope, receive, send)
             return
         request = Request(scope)
-        if is_one_of(token_of(request), self._keys):
+        try:
+            check_key(request.headers, self._keys)
+        except Unauthorized as error:
+            await on_known(request, error)(scope, receive, send)
+        else:
             await self.app(scope, receive, send)
-            return
-        error = Unauthorized(
-            "This server answers only those who have a key.",
-            hint="Send it as: Authorization: Bearer KEY",
-        )
-        await on_known(request, error)(scope, receive, send)

@@ -7,6 +7,7 @@ answered by the next one.
 
 import contextlib
 import socket
+from collections.abc import Iterator
 
 from millisight.errors import SettingsError
 
@@ -20,25 +21,44 @@ def listen(host: str, port: int, count: int) -> list[socket.socket]:
     With one socket for all, whichever worker wakes first takes every connection that waits.
     Raises ``SettingsError``.
     """
-    with contextlib.ExitStack() as opened:
+    with (
+        contextlib.ExitStack() as opened,
+        _refusal(host, port, "--port; --port 0 takes a free one"),
+    ):
         listeners: list[socket.socket] = []
-        try:
-            for _ in range(count):
-                one = _bind(host, port, beside_others=bool(listeners))
-                listeners.append(opened.enter_context(one))
-                port = one.getsockname()[1]
-                if count > 1:
-                    one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-                one.listen(BACKLOG)
-        # A name that no machine can have, such as "a..b", is a UnicodeError.
-        except (OSError, UnicodeError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "This is not an address"
-            raise SettingsError(
-                f"Cannot listen on {host} port {port}: {reason}.",
-                hint="Choose another with --port; --port 0 takes a free one.",
-            ) from error
+        for _ in range(count):
+            one = _bind(host, port, beside_others=bool(listeners))
+            listeners.append(opened.enter_context(one))
+            port = one.getsockname()[1]
+            if count > 1:
+                one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            one.listen(BACKLOG)
         opened.pop_all()
     return listeners
+
+
+def reserve(host: str, port: int, option: str) -> socket.socket:
+    """A socket that holds the port for those who will listen on it with ``SO_REUSEPORT``.
+
+    It gets no connections itself. Raises ``SettingsError``, with the ``option`` to change.
+    """
+    with _refusal(host, port, option):
+        holder = _bind(host, port, beside_others=False)
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    return holder
+
+
+@contextlib.contextmanager
+def _refusal(host: str, port: int, option: str) -> Iterator[None]:
+    try:
+        yield
+    # A name that no machine can have, such as "a..b", is a UnicodeError.
+    except (OSError, UnicodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "This is not an address"
+        raise SettingsError(
+            f"Cannot listen on {host} port {port}: {reason}.",
+            hint=f"Choose another with {option}.",
+        ) from error
 
 
 def _bind(host: str, port: int, *, beside_others: bool) -> socket.socket:

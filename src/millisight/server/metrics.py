@@ -61,7 +61,10 @@ class Metrics:
     def count(self, scope: Scope, status: int) -> None:
         """One answer with ``status`` to the request of ``scope``."""
         # Paths that do not exist share one name, or strangers could make up any number.
-        route = getattr(scope.get("route"), "path", "none")
+        self.count_at(getattr(scope.get("route"), "path", "none"), status)
+
+    def count_at(self, route: str, status: int) -> None:
+        """One answer with ``status`` at ``route``, which is one of few."""
         self._requests.labels(route, status).inc()
 
     def render(self) -> bytes:

@@ -144,6 +144,11 @@ class Service:
         for served in self.models.values():
             self._check(served)
 
+    @property
+    def is_ready(self) -> bool:
+        """Whether every model is warmed up and takes pictures."""
+        return not self._stopping and all(served.answers for served in self.models.values())
+
     def find(self, name: str | None = None) -> Served:
         """The model of that name, the default without one. Raises ``ModelNotFound``."""
         if name is None:

@@ -3,7 +3,7 @@
 import asyncio
 import functools
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
@@ -12,10 +12,10 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field, ValidationError
 
 from millisight.errors import BadRequest
-from millisight.server.dialects.model import VERSION, check_input
+from millisight.server.dialects.inference import Answer
+from millisight.server.dialects.model import VERSION, check_input, check_parameters
 from millisight.server.dialects.tensors import (
     Asked,
-    Tensor,
     Wanted,
     from_values,
     timeout_of,
@@ -136,10 +136,7 @@ def _asked(text: bytes, tail: bytes | memoryview) -> Asked:
     check_input([one.name for one in inference.inputs])
     named: list[_Input | _Output] = [*inference.inputs, *inference.outputs]
     for one in named:
-        if any(name.startswith("shared_memory") for name in one.parameters):
-            raise BadRequest(
-                "Shared memory is not offered here.", hint="Send the tensors in the request."
-            )
+        check_parameters(one.parameters)
     binary = bool(inference.parameters.get("binary_data_output", False))
     outputs = [
         wanted(
@@ -172,11 +169,11 @@ def _pictures(tensor: _Input, tail: bytes | memoryview) -> Any:
     return from_values(tensor.datatype, tensor.shape, tensor.data)
 
 
-def respond(request: Request, name: str, asked: Asked, tensors: Sequence[Tensor]) -> Response:
-    """The answer of model ``name``: one of ``tensors`` for each of the outputs asked for."""
+def respond(request: Request, answer: Answer, asked: Asked) -> Response:
+    """``answer`` in the form that was ``asked`` for."""
     tail = b""
     outputs = []
-    for tensor, output in zip(tensors, asked.outputs, strict=True):
+    for tensor, output in zip(answer.tensors, asked.outputs, strict=True):
         described: dict[str, Any] = {
             "name": tensor.name,
             "datatype": tensor.datatype,
@@ -190,7 +187,7 @@ def respond(request: Request, name: str, asked: Asked, tensors: Sequence[Tensor]
             values = tensor.values
             described["data"] = values if isinstance(values, list) else exact(values)
         outputs.append(described)
-    body: dict[str, Any] = {"model_name": name, "model_version": VERSION, "outputs": outputs}
+    body = {"model_name": answer.model, "model_version": VERSION, "outputs": outputs}
     if asked.id:
         body["id"] = asked.id
     response: Response = JSONResponse(body)

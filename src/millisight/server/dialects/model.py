@@ -1,10 +1,12 @@
 """How a model looks in the Open Inference Protocol: one input, one output, one version."""
 
+from collections.abc import Iterable
 from math import prod
 from typing import Any
 
 from fastapi import Request
 
+import millisight
 from millisight.errors import BadRequest, ModelNotFound
 from millisight.server.dialects.batch import most_pictures
 from millisight.server.served import Served
@@ -60,6 +62,19 @@ def check_output(name: str) -> None:
         raise BadRequest(
             f"The model has no output {name[:40]!r}.", hint=f"Its one output is {OUTPUT!r}."
         )
+
+
+def check_parameters(parameters: Iterable[str]) -> None:
+    """Raise ``BadRequest`` where those of a tensor ask for what would change where it is."""
+    if any(name.startswith("shared_memory") for name in parameters):
+        raise BadRequest(
+            "Shared memory is not offered here.", hint="Send the tensors in the request."
+        )
+
+
+def server() -> dict[str, Any]:
+    """What ``GET /v2`` says."""
+    return {"name": "millisight", "version": millisight.__version__, "extensions": EXTENSIONS}
 
 
 def metadata(served: Served) -> dict[str, Any]:

@@ -4,18 +4,17 @@ Server's clients speak.
 https://github.com/kserve/open-inference-protocol, with the extensions of ``model.EXTENSIONS``.
 """
 
-import time
 from collections.abc import Iterator
+from functools import partial
 
 from fastapi import Request, Response
 from fastapi.responses import JSONResponse
 from starlette.routing import Route
 
-import millisight
 from millisight.server import about
-from millisight.server.dialects import model, tensors
-from millisight.server.dialects.batch import check_count, scores_of
+from millisight.server.dialects import model
 from millisight.server.dialects.envelope import read_inference, respond
+from millisight.server.dialects.inference import infer
 from millisight.server.intake import Patience, max_bytes, within_deadline
 from millisight.server.service import Service
 
@@ -29,13 +28,7 @@ async def _ready(request: Request) -> Response:
 
 
 async def _server(_: Request) -> Response:
-    return JSONResponse(
-        {
-            "name": "millisight",
-            "version": millisight.__version__,
-            "extensions": model.EXTENSIONS,
-        }
-    )
+    return JSONResponse(model.server())
 
 
 async def _index(request: Request) -> Response:
@@ -62,19 +55,13 @@ async def _infer(request: Request) -> Response:
 
 
 async def _respond(request: Request, service: Service, patience: Patience) -> Response:
-    began = time.monotonic()
     model.ready_one(request)
     asked = await read_inference(request, max_bytes=max_bytes(service))
-    check_count(len(asked.pictures), service.settings)
-    # Not the one from before: it may have been exchanged while the pictures came in.
-    served = model.ready_one(request)
-    deadline = patience.deadline
-    if asked.timeout is not None:
-        deadline = min(deadline, began + asked.timeout)
     with patience.watching():
-        scores = await scores_of(service, served, asked.pictures, deadline=deadline)
-    answers = [tensors.answer(scores, served.bundle.labels, output) for output in asked.outputs]
-    return respond(request, served.name, asked, answers)
+        # Found anew: it may have been exchanged while the pictures came in.
+        find = partial(model.ready_one, request)
+        answer = await infer(service, find, asked, deadline=patience.deadline)
+    return respond(request, answer, asked)
 
 
 def _routes() -> Iterator[Route]:
