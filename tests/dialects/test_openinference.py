@@ -134,6 +134,15 @@ def test_everything_may_be_json(
     assert best(answered[1]) == firsts(expected)[:1]
 
 
+def test_many_pictures_may_be_one_request(client: triton.InferenceServerClient) -> None:
+    small = np.random.default_rng(0).integers(0, 256, (256, 16, 16, 3), np.uint8)
+    binary = client.infer("starter", [tensor(small)]).as_numpy("probabilities")
+    plain = triton.InferRequestedOutput("probabilities", binary_data=False)
+    again = client.infer("starter", [tensor(small)], outputs=[plain]).as_numpy("probabilities")
+    assert binary.shape == (256, 1000)
+    assert np.array_equal(binary, again)
+
+
 def test_a_picture_alone_is_a_request(
     http: httpx.Client, expected: list[list[dict[str, Any]]]
 ) -> None:
@@ -261,6 +270,8 @@ PIXEL = {"name": "image", "shape": [1, 1, 1, 3], "datatype": "UINT8"}
             ({"inputs": [PIXEL | {"data": data}]}, {}, 400)
             for data in ([1, 2, 256], [1, 2, -1], [1, 2], [1, 2, 0.5], [[1], [2, 3]], [10**30] * 3)
         ),
+        (b'{"inputs": [' + b"[]," * 300_000 + b"[]]}", {}, 400),
+        ({"id": "\ud800", "inputs": [IMAGE | {"data": [""]}]}, {}, 400),
         (b"{}", {"Inference-Header-Content-Length": "3"}, 400),
         (b"{}", {"Inference-Header-Content-Length": "-1"}, 400),
         (b"{}", {"Inference-Header-Content-Length": "x"}, 400),

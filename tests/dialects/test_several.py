@@ -1,6 +1,8 @@
 """The dialects where there are several workers, and keys."""
 
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -80,3 +82,11 @@ def test_a_grpc_port_that_is_taken_is_refused_at_the_start() -> None:
         with pytest.raises(SettingsError, match="Cannot listen") as refused:
             reserve("127.0.0.1", other.getsockname()[1], "--grpc-port")
     assert refused.value.hint == "Choose another with --grpc-port."
+
+
+def test_where_its_packages_are_missing_grpc_is_refused_with_what_to_install() -> None:
+    code = "import sys; sys.modules['grpc'] = None; from millisight.cli import main; main()"
+    command = [sys.executable, "-c", code, "serve", "--grpc-port", "1"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert "pip install 'millisight[grpc]'" in done.stderr

@@ -61,7 +61,7 @@ async def _respond(request: Request, service: Service, patience: Patience) -> Re
         # Found anew: it may have been exchanged while the pictures came in.
         find = partial(model.ready_one, request)
         answer = await infer(service, find, asked, deadline=patience.deadline)
-    return respond(request, answer, asked)
+    return await respond(request, answer, asked)
 
 
 def _routes() -> Iterator[Route]:

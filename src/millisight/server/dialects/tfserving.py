@@ -13,7 +13,12 @@ from starlette.routing import Route
 
 from millisight.errors import BadRequest
 from millisight.server.dialects.batch import Sent, check_count, from_base64, scores_of
-from millisight.server.dialects.envelope import aside, parse, read_uncompressed
+from millisight.server.dialects.envelope import (
+    NUMBER_BYTES,
+    aside,
+    parse,
+    read_uncompressed,
+)
 from millisight.server.dialects.model import VERSION, found, ready_one
 from millisight.server.dialects.tensors import pixels_of
 from millisight.server.intake import Patience, exact, max_bytes, within_deadline
@@ -58,7 +63,10 @@ async def _respond(request: Request, service: Service, patience: Patience) -> Re
     served = ready_one(request)
     with patience.watching():
         scores = await scores_of(service, served, pictures, deadline=patience.deadline)
-    return JSONResponse({"predictions": [exact(one.confidences) for one in scores]})
+    size = sum(one.confidences.size for one in scores) * NUMBER_BYTES
+    return await aside(
+        size, lambda: JSONResponse({"predictions": [exact(one.confidences) for one in scores]})
+    )
 
 
 def _pictures(body: bytes) -> list[Sent]:
