@@ -15,7 +15,7 @@ IMAGE ?= localhost/millisight:$(VERSION)
 IMAGE_BASE ?=
 IMAGE_BUILD_FLAGS ?=
 
-.PHONY: image image-test lock sbom soak fuzz benchmark docs serve build-env resnet18 starter test check test-serve test-build format clean
+.PHONY: image image-test messages lock sbom soak fuzz benchmark docs serve build-env resnet18 starter test check test-serve test-build format clean
 
 .venv/.installed: pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -37,7 +37,7 @@ IMAGE_BUILD_FLAGS ?=
 
 .venv-test/.installed: pyproject.toml
 	$(PYTHON) -m venv .venv-test
-	.venv-test/bin/pip install $(PIP_FLAGS) --editable '.[test,embed]'
+	.venv-test/bin/pip install $(PIP_FLAGS) --editable '.[test,embed,grpc]'
 	touch $@
 
 .venv-fuzz/.installed: pyproject.toml
@@ -47,7 +47,7 @@ IMAGE_BUILD_FLAGS ?=
 
 .venv-release/.installed: Makefile
 	$(PYTHON) -m venv .venv-release
-	.venv-release/bin/pip install $(PIP_FLAGS) 'cyclonedx-bom>=7.5' 'pip-tools>=7.6'
+	.venv-release/bin/pip install $(PIP_FLAGS) 'cyclonedx-bom>=7.5' 'grpcio-tools==1.81.1' 'pip-tools>=7.6'
 	touch $@
 
 ## serve: answer on http://127.0.0.1:8000; options go in ARGS="--port 9000"
@@ -122,6 +122,11 @@ sbom: .venv-release/.installed
 	mkdir -p dist
 	.venv-release/bin/cyclonedx-py requirements requirements.lock --pyproject pyproject.toml \
 	  --output-reproducible --output-format JSON --output-file dist/millisight.cdx.json
+
+## messages: the classes of the gRPC service's messages, from messages.proto
+messages: .venv-release/.installed
+	.venv-release/bin/python -m grpc_tools.protoc -I src --python_out=src --pyi_out=src \
+	  millisight/server/dialects/messages.proto
 
 ## docs: write the reference pages again from the code
 docs: .venv-test/.installed

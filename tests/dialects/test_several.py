@@ -4,6 +4,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from pathlib import Path
 
 import httpx
@@ -32,7 +33,6 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, 
     with running(home, *options) as server:
         assert f"  gRPC     127.0.0.1:{port}" in server.printed
         yield server, f"127.0.0.1:{port}"
-        assert server.stop() == 0
 
 
 def tensor(kind: type) -> object:
@@ -68,11 +68,27 @@ def test_who_has_no_key_may_ask_only_whether_it_lives(guarded: tuple[Server, str
         assert over_http.is_server_ready()
         with pytest.raises(InferenceServerException, match="only those who have a key"):
             over_http.infer("starter", [tensor(triton_http.InferInput)])
-        assert over_http.infer("starter", [tensor(triton_http.InferInput)], headers=HEADERS)
+        # The client adds its own to what it is given.
+        assert over_http.infer("starter", [tensor(triton_http.InferInput)], headers={**HEADERS})
     for path, status in (("/ping", 200), ("/v1/models", 401), ("/predictions/starter", 401)):
         assert httpx.request(
             "POST" if "pred" in path else "GET", server.url + path
         ).status_code == (status)
+
+
+def test_what_was_begun_over_grpc_is_answered_when_the_server_stops(
+    guarded: tuple[Server, str],
+) -> None:
+    """The last to use the server."""
+    server, url = guarded
+    with triton_grpc.InferenceServerClient(url) as client, ThreadPoolExecutor(16) as pool:
+        given = [tensor(triton_grpc.InferInput)]
+        assert client.is_server_live()
+        answers = [pool.submit(client.infer, "starter", given, headers=HEADERS) for _ in range(16)]
+        wait(answers, return_when=FIRST_COMPLETED)
+        assert server.stop() == 0
+        for answer in answers:
+            assert answer.result().as_numpy("probabilities").shape == (3, 1000)
 
 
 def test_a_grpc_port_that_is_taken_is_refused_at_the_start() -> None:
