@@ -43,15 +43,23 @@ def test_each_usual_wrapper_of_a_state_dict_is_known(tmp_path: Path, wrapper: st
     assert {name: value.tolist() for name, value in state.items()} == {"fc.bias": [1, 1]}
 
 
+@pytest.mark.parametrize(
+    "named",
+    [
+        '["crazing", "夹杂", "patches"]',
+        '{"2": "patches", "0": ["n1", "crazing"], "1": "夹杂"}',
+    ],
+    ids=["a list", "TorchServe's index_to_name.json"],
+)
 def test_a_state_dict_is_found_inside_a_training_checkpoint(
-    build: Run, home: Path, tmp_path: Path, weights_of: Callable[..., Path]
+    build: Run, home: Path, tmp_path: Path, weights_of: Callable[..., Path], named: str
 ) -> None:
     state = torch.load(weights_of("resnet18", 3), weights_only=True)
     file = tmp_path / "checkpoint.pth"
     wrapped = {f"module.{name}": value for name, value in state.items()}
     torch.save({"state_dict": wrapped, "epoch": 3}, file)
     labels = tmp_path / "labels.json"
-    labels.write_text('["crazing", "夹杂", "patches"]', encoding="utf-8")
+    labels.write_text(named, encoding="utf-8")
     done = build("--weights", file, "--labels", labels, "--name", "steel")
     assert done.returncode == 0, done.stderr
     manifest = manifest_of(home, "steel")

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import torchvision
 from torch import nn
@@ -154,7 +155,7 @@ def imagenet_in_chinese() -> tuple[str, ...]:
 
 
 def _labels(file: Path | None, class_count: int) -> tuple[str, ...]:
-    """Class names from ``file`` (a JSON list, or one a line), else ImageNet's 1000."""
+    """Class names from ``file`` (see ``_read_labels``), else ImageNet's 1000."""
     if file is None:
         if class_count != len(_imagenet_labels()):
             raise BadWeights(
@@ -172,6 +173,7 @@ def _labels(file: Path | None, class_count: int) -> tuple[str, ...]:
 
 
 def _read_labels(file: Path) -> tuple[str, ...]:
+    """One name a line, a JSON list, or TorchServe's ``index_to_name.json``."""
     try:
         text = file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -182,6 +184,19 @@ def _read_labels(file: Path) -> tuple[str, ...]:
         labels = json.loads(text)
     except ValueError as error:
         raise DataError(f"The labels file {file} is not valid JSON.") from error
+    if isinstance(labels, dict):
+        labels = _by_index(labels)
     if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels):
         raise DataError(f"The labels file {file} is not a JSON list of strings.")
     return tuple(labels)
+
+
+def _by_index(named: dict[str, Any]) -> list[Any] | None:
+    """What TorchServe calls each class: ``{"0": "tench", …}``, or the last of several names,
+    ``{"0": ["n01440764", "tench"], …}``. ``None`` for anything else."""
+    names = [named.get(str(index)) for index in range(len(named))]
+    return (
+        None
+        if None in names
+        else [one[-1] if isinstance(one, list) and one else one for one in names]
+    )

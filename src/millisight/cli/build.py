@@ -24,7 +24,9 @@ from millisight.cli.options import setting_options
     "--weights", type=click.Path(path_type=Path), help="A state dict to load instead of download."
 )
 @click.option(
-    "--labels", type=click.Path(path_type=Path), help="Class names: one a line, or a JSON list."
+    "--labels",
+    type=click.Path(path_type=Path),
+    help="Class names: one a line, a JSON list, or TorchServe's index_to_name.json.",
 )
 @precision_option
 @click.option(
