@@ -1,7 +1,7 @@
 """The app factory: routes, middleware, error handlers and lifespan put together."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
@@ -47,14 +47,10 @@ def create_app(
     API keys that cannot be used.
     """
     service = Service(bundles, settings, load=load)
-    keys = read_keys(settings)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        async with (
-            _running(service, on_ready, on_failure, background=background),
-            grpc_server(service, keys),
-        ):
+        async with _running(service, on_ready, on_failure, background=background):
             if reload is None:
                 reload_on_hangup(service)
             yield
@@ -77,7 +73,7 @@ def create_app(
         app.include_router(module.router)
     app.mount("/static", Static(directory=STATIC), name="static")
     add_error_handlers(app)
-    stack = _guarded(app.build_middleware_stack(), settings, keys)
+    stack = _guarded(app.build_middleware_stack(), settings)
     app.middleware_stack = Boundary(stack, count=service.metrics.count)
     return app
 
@@ -95,16 +91,17 @@ async def _running(
     if not background:
         await starting
         service.ready()
-    yield
+    async with grpc_server(service):
+        yield
     await starting
     await service.stop()
 
 
-def _guarded(app: ASGIApp, settings: Settings, keys: Collection[bytes]) -> ASGIApp:
+def _guarded(app: ASGIApp, settings: Settings) -> ASGIApp:
     """``app`` behind what the settings ask for: keys, and other origins."""
     # Pictures go no further through FastAPI's layers.
     app = Express(app, PICTURES)
-    if keys:
+    if keys := read_keys(settings):
         app = Door(app, keys)
     if origins := listed(settings.allow_origins):
         app = CORSMiddleware(

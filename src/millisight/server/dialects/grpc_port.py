@@ -1,9 +1,10 @@
 """The port that gRPC is spoken on, beside that of HTTP, where the settings name one."""
 
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from millisight.errors import ExtraMissing
+from millisight.server.door import read_keys
 from millisight.server.service import Service
 from millisight.settings import Settings
 
@@ -26,7 +27,7 @@ def check_installed(settings: Settings) -> None:
 
 
 @asynccontextmanager
-async def grpc_server(service: Service, keys: Collection[bytes]) -> AsyncIterator[None]:
+async def grpc_server(service: Service) -> AsyncIterator[None]:
     """Answers over gRPC within, if the settings of ``service`` name a port for it.
 
     Several processes may have the one port: the kernel spreads connections over them. Those that
@@ -49,7 +50,7 @@ async def grpc_server(service: Service, keys: Collection[bytes]) -> AsyncIterato
             ),
         ]
     )
-    server.add_generic_rpc_handlers([Rpc(service, keys).handler()])
+    server.add_generic_rpc_handlers([Rpc(service, read_keys(settings)).handler()])
     server.add_insecure_port(address(settings.host, settings.grpc_port))
     await server.start()
     try:
