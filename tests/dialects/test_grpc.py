@@ -149,6 +149,17 @@ def test_contents_need_not_be_raw(
     assert scores.argmax() == expected[0][0]["index"]
 
 
+def test_contents_that_come_twice_are_refused(server: Server, grpc_url: str) -> None:
+    request = service_pb2.ModelInferRequest(model_name="starter", raw_input_contents=[b""])
+    one = request.inputs.add(name="image", datatype="BYTES", shape=[1])
+    one.contents.bytes_contents.append(PICTURES[0])
+    assert server.url
+    with grpc.insecure_channel(grpc_url) as channel:
+        stub = service_pb2_grpc.GRPCInferenceServiceStub(channel)
+        with pytest.raises(grpc.RpcError, match="either contents, or one of"):
+            stub.ModelInfer(request)
+
+
 @pytest.mark.parametrize(
     ("model", "array", "status", "sentence"),
     [

@@ -264,6 +264,7 @@ PIXEL = {"name": "image", "shape": [1, 1, 1, 3], "datatype": "UINT8"}
         ({"inputs": [IMAGE | {"data": [7]}]}, {}, 400),
         ({"inputs": [IMAGE | {"data": []}]}, {}, 400),
         ({"inputs": [IMAGE | {"name": "data_0", "data": [""]}]}, {}, 400),
+        ({"inputs": [IMAGE | {"data": [""]}], "parameters": {"timeout": -1}}, {}, 400),
         ({"inputs": [IMAGE | {"parameters": {"shared_memory_region": "x"}}]}, {}, 400),
         ({"inputs": [IMAGE | {"parameters": {"binary_data_size": 9}}]}, {}, 400),
         *(

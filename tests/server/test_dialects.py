@@ -8,8 +8,12 @@ from collections.abc import Callable
 
 import httpx
 import pytest
+import tritonclient.grpc as triton
+import tritonclient.grpc.aio as triton_aio
+from tritonclient.utils import InferenceServerException
 
 from millisight.engine import FakeEngine
+from tests.dialects.conftest import encoded, free_port
 from tests.server.conftest import Against
 from tests.server.test_predict import JPEG, BrokenOnBlack, another, problem
 from tests.support import encode, solid
@@ -111,3 +115,22 @@ def test_a_fault_of_the_server_tells_nothing_of_itself(against: Against, ask: As
         assert (await client.send(ask(JPEG))).status_code == 200
 
     against(check, BrokenOnBlack(1000))
+
+
+def test_over_grpc_too(against: Against) -> None:
+    port = free_port()
+
+    async def infer(client: triton_aio.InferenceServerClient, picture: bytes) -> None:
+        array = encoded([picture])
+        image = triton.InferInput("image", [1], "BYTES")
+        image.set_data_from_numpy(array)
+        await client.infer("starter", [image])
+
+    async def check(_: httpx.AsyncClient) -> None:
+        async with triton_aio.InferenceServerClient(f"127.0.0.1:{port}") as client:
+            with pytest.raises(InferenceServerException, match="Something went wrong") as failed:
+                await infer(client, encode(solid((0, 0, 0)), "PNG"))
+            assert failed.value.status() == "StatusCode.INTERNAL"
+            await infer(client, JPEG)
+
+    against(check, BrokenOnBlack(1000), grpc_port=port)
