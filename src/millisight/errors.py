@@ -14,6 +14,7 @@ MillisightError
 ├── NotEmbeddable
 ├── BundleError
 ├── SettingsError
+│   └── DeviceNotFound
 ├── NotReady
 ├── Overloaded
 ├── DeadlineExceeded
@@ -21,8 +22,8 @@ MillisightError
 ├── NotWritten
 ├── DataError
 │   └── BadFeatures
-├── TuneError
-│   └── GoalMissed
+├── ProcessDied
+├── GoalMissed
 └── BuildError
     ├── BuildUnavailable
     ├── WeightsUnavailable
@@ -143,6 +144,12 @@ class SettingsError(MillisightError):
     code = "bad_settings"
 
 
+class DeviceNotFound(SettingsError):
+    """OpenVINO finds no such device on this machine."""
+
+    code = "device_not_found"
+
+
 class NotReady(MillisightError):
     """The server is starting or shutting down."""
 
@@ -194,13 +201,13 @@ class BadFeatures(DataError):
     code = "bad_features"
 
 
-class TuneError(MillisightError):
-    """Arrangements of processes and threads could not be measured."""
+class ProcessDied(MillisightError):
+    """A process that was measured has ended by itself."""
 
-    code = "tune_failed"
+    code = "process_died"
 
 
-class GoalMissed(TuneError):
+class GoalMissed(MillisightError):
     """No arrangement that was measured answers as soon as was asked."""
 
     code = "goal_missed"
