@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -38,7 +39,11 @@ def test_auto_answers_as_the_cpu_does() -> None:
 
 
 @pytest.mark.parametrize("command", [("classify", "photo.jpg"), ("serve", "--port", "0")])
-def test_a_device_that_is_not_there_is_refused(command: tuple[str, ...]) -> None:
+def test_a_device_that_is_not_there_is_refused(
+    command: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "photo.jpg").write_bytes(encode(texture(300, 260), "JPEG"))
     done = run(*command, "--device", "NPU.7", "--model", "starter")
     assert done.returncode == 2
     assert "There is no device NPU.7 here." in done.stderr

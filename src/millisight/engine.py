@@ -113,13 +113,15 @@ def _run(request: Any, batch: Pixels) -> Logits:
 
 def _compile(core: Any, device: str, precision: Precision, model: Graph, threads: int) -> Any:
     """``model`` for ``threads`` cores, ready to run: an ``openvino.InferRequest``."""
-    # Other devices have neither streams that are counted in cores nor bf16.
-    config = cpu_config(precision, threads) if device in {CPU, AUTO} else {}
+    config = device_config(device, precision, threads)
     return core.compile_model(model, device, config).create_infer_request()
 
 
-def cpu_config(precision: Precision, threads: int) -> dict[str, Any]:
-    """What OpenVINO is told for one stream of ``threads`` cores."""
+def device_config(device: str, precision: Precision, threads: int) -> dict[str, Any]:
+    """What OpenVINO is told for one stream, on the CPU of ``threads`` cores."""
+    if device not in {CPU, AUTO}:
+        # Other devices have neither streams that are counted in cores nor bf16.
+        return {}
     return {
         "NUM_STREAMS": 1,
         "INFERENCE_NUM_THREADS": threads,

@@ -23,6 +23,7 @@ MillisightError
 ├── DataError
 │   └── BadFeatures
 ├── ProcessDied
+├── EngineUnavailable
 ├── GoalMissed
 └── BuildError
     ├── BuildUnavailable
@@ -205,6 +206,12 @@ class ProcessDied(MillisightError):
     """A process that was measured has ended by itself."""
 
     code = "process_died"
+
+
+class EngineUnavailable(MillisightError):
+    """An engine of the comparison cannot run here."""
+
+    code = "engine_unavailable"
 
 
 class GoalMissed(MillisightError):

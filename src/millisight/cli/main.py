@@ -11,6 +11,7 @@ import millisight
 from millisight.cli import exit_codes
 from millisight.cli.build import build
 from millisight.cli.classify import classify
+from millisight.cli.compare import compare
 from millisight.cli.devices import devices
 from millisight.cli.embed import embed
 from millisight.cli.evaluate import evaluate
@@ -42,7 +43,7 @@ def commands() -> None:
     """Classify images in milliseconds on a plain CPU, with nothing sent anywhere."""
 
 
-for _command in (serve, classify, evaluate, embed, search, models, build, tune, devices):
+for _command in (serve, classify, evaluate, embed, search, models, build, tune, compare, devices):
     commands.add_command(_command)
 
 

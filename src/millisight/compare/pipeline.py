@@ -1,0 +1,186 @@
+"""``compare``: every engine prepared, measured and checked."""
+
+import importlib.util
+import os
+import tempfile
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import numpy as np
+
+from millisight.build.calibrate import CalibrationSet, default_set, folder_set
+from millisight.build.steps import Step
+from millisight.build.zoo import LoadedModel, load_model
+from millisight.compare.engines import REFERENCE, find_engine
+from millisight.compare.findings import Results, Row, latencies, throughputs
+from millisight.compare.pictures import Pictures, agreement, read_pictures
+from millisight.compare.rounds import (
+    Effort,
+    Findings,
+    Hall,
+    measure,
+    processes_against_one,
+)
+from millisight.compare.source import Source
+from millisight.cpu import find_cores
+from millisight.devices import check_device
+from millisight.errors import MillisightError
+from millisight.record import cpu_model
+from millisight.settings import Settings
+
+_PACKAGES = ("torch", "torchvision", "torchao", "onnx", "onnxruntime", "openvino", "nncf", "numpy")
+_CLAIMED = "torch_traced"
+"""What the article runs."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompareOptions:
+    """What the user asked for; see ``millisight compare --help``."""
+
+    model: str
+    weights: Path | None = None
+    labels: Path | None = None
+    images: Path | None = None
+    calibration: Path | None = None
+    threads: tuple[int, ...]
+    effort: Effort
+    engines: tuple[str, ...]
+    claims: bool = False
+    """Measure processes against each other too."""
+
+
+def compare(options: CompareOptions, settings: Settings, step: Step) -> Results:
+    """Measure ``options.engines``, which begin with the reference.
+
+    Raises ``DeviceNotFound``, ``DataError`` and what ``load_model`` raises. What goes wrong with
+    one engine is in its row.
+    """
+    started = time.monotonic()
+    check_device(settings.device)
+    model = load_model(
+        options.model,
+        weights=options.weights,
+        labels=options.labels,
+        mirror=settings.weights_mirror,
+        step=step,
+    )
+    calibration = (
+        default_set(model.preprocess, step)
+        if options.calibration is None
+        else folder_set(options.calibration, model.preprocess, step)
+    )
+    pictures = _pictures(options, model, calibration)
+    with tempfile.TemporaryDirectory() as scratch:
+        source = Source(model, calibration, Path(scratch), step)
+        folders, failed = _prepare(source, options.engines)
+        file = Path(scratch) / "pictures.npy"
+        np.save(file, pictures.pixels)
+        hall = Hall(folders, file, find_cores(), settings.device)
+        found = measure(hall, options.threads, options.effort, lambda what: _say(step, what))
+        found.failed.update(failed)
+        rows = tuple(_row(name, folders, pictures, found) for name in options.engines)
+        processes = None
+        if options.claims and _CLAIMED in found.answers:
+            with step("Measuring one process a core against one process"):
+                processes = processes_against_one(hall, _CLAIMED, options.effort)
+    cores = find_cores().describe()
+    return Results(
+        date=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
+        machine=f"{cpu_model()}; cores: {cores}; {_memory_gb():.0f} GB of memory",
+        model=f"{model.architecture}, {len(model.labels)} classes; weights: {model.weights.source}",
+        pictures=f"{pictures.source}; calibrated with {calibration.images} {calibration.source}",
+        method=_method(options, settings.device),
+        versions=_versions(),
+        rows=rows,
+        processes=processes,
+        seconds=round(time.monotonic() - started, 1),
+        threads=options.threads,
+    )
+
+
+def _pictures(options: CompareOptions, model: LoadedModel, calibration: CalibrationSet) -> Pictures:
+    if options.images is not None:
+        return read_pictures(options.images, model.labels, model.preprocess)
+    pixels = np.stack(calibration.check)
+    return Pictures(pixels, None, f"{len(pixels)} crops of photographs, without labels")
+
+
+def _prepare(source: Source, engines: tuple[str, ...]) -> tuple[dict[str, Path], dict[str, str]]:
+    """A folder for each engine that could write into it, and why the others could not."""
+    folders: dict[str, Path] = {}
+    failed: dict[str, str] = {}
+    for name in engines:
+        engine = find_engine(name)
+        missing = [one for one in engine.packages if importlib.util.find_spec(one) is None]
+        if missing:
+            failed[name] = f"needs {' and '.join(missing)}, which is not installed"
+            continue
+        folder = source.scratch / name
+        folder.mkdir()
+        with source.step(f"Preparing {name}"):
+            try:
+                engine.prepare(source, folder)
+            except MillisightError as error:
+                failed[name] = error.message
+            except Exception as error:  # noqa: BLE001 (libraries fail in ways of their own)
+                failed[name] = f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
+            else:
+                folders[name] = folder
+    return folders, failed
+
+
+def _say(step: Step, what: str) -> None:
+    with step(what):
+        pass
+
+
+def _row(name: str, folders: Mapping[str, Path], pictures: Pictures, found: Findings) -> Row:
+    engine = find_engine(name)
+    loaded, answers = found.loaded.get(name), found.answers.get(name)
+    reference = found.answers.get(REFERENCE)
+    compared = answers is not None and reference is not None
+    return Row(
+        engine=name,
+        title=engine.title,
+        precision=engine.precision,
+        failed=found.failed.get(name, ""),
+        size_mb=_size_mb(folders[name]) if name in folders else None,
+        load_s=loaded and loaded.seconds,
+        memory_mb=loaded and loaded.memory_mb,
+        latency=latencies(found.samples, name, REFERENCE),
+        throughput=throughputs(found.samples, name, REFERENCE),
+        accuracy=None if answers is None else pictures.accuracy(answers),
+        agreement=agreement(reference, answers) if compared else None,
+        max_logit_difference=float(np.abs(reference - answers).max()) if compared else None,
+    )
+
+
+def _size_mb(folder: Path) -> float:
+    return sum(file.stat().st_size for file in folder.iterdir()) / 1e6
+
+
+def _method(options: CompareOptions, device: str) -> str:
+    effort = options.effort
+    return (
+        f"{effort.rounds} rounds; in each, every engine has a turn of {effort.seconds:g} s (or three "
+        "calls) in a process of its own, after two calls that do not count. Processes are kept to "
+        f"{' and then to '.join(map(str, options.threads))} core(s), with as many threads. "
+        f"OpenVINO on {device}."
+    )
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for package in _PACKAGES:
+        with suppress(PackageNotFoundError):
+            found[package] = version(package)
+    return found
+
+
+def _memory_gb() -> float:
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9

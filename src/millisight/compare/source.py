@@ -1,0 +1,75 @@
+"""What the engines are made of: the network and what follows from it, each made once."""
+
+import copy
+import warnings
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from millisight.build.agreement import engine_for, run_all
+from millisight.build.calibrate import CalibrationSet, Pixels
+from millisight.build.export import ov, to_openvino
+from millisight.build.quantize import quantize
+from millisight.build.steps import Step
+from millisight.build.zoo import LoadedModel
+from millisight.compare.network import Network
+from millisight.runtime import Graph
+
+
+@dataclass(frozen=True)
+class Source:
+    """A model, pictures to calibrate with, and a folder for what several engines share."""
+
+    model: LoadedModel
+    pictures: CalibrationSet
+    scratch: Path
+    step: Step
+
+    def network(self, *, channels_last: bool = False) -> Network:
+        """A network of the caller's own."""
+        module = copy.deepcopy(self.model.module)
+        return Network(module, self.model.preprocess, channels_last=channels_last)
+
+    def example(self, batch: int = 1) -> torch.Tensor:
+        """Real pixels, ``(batch, crop, crop, 3)`` uint8."""
+        return torch.from_numpy(np.stack(self.pictures.samples[:batch]))
+
+    @cached_property
+    def onnx(self) -> Path:
+        """The float32 network as one ONNX file with input ``pixels`` and output ``logits``."""
+        file = self.scratch / "float32.onnx"
+        with warnings.catch_warnings():
+            # Its own parts announce to each other what will go one day.
+            warnings.simplefilter("ignore")
+            torch.onnx.export(
+                self.network(),
+                (self.example(2),),
+                file,
+                input_names=["pixels"],
+                output_names=["logits"],
+                dynamic_shapes=({0: torch.export.Dim("batch")},),
+                dynamo=True,
+                external_data=False,
+                verbose=False,
+            )
+        return file
+
+    @cached_property
+    def openvino(self) -> Graph:
+        """The float32 graph that a bundle is made of."""
+        return to_openvino(copy.deepcopy(self.model.module), self.model.preprocess)
+
+    @cached_property
+    def openvino_int8(self) -> Graph:
+        """The INT8 graph that a bundle would hold."""
+        file = self.scratch / "reference.xml"
+        ov.save_model(self.openvino, file, compress_to_fp16=False)
+        reference = run_all(engine_for(file, "float32"), self.pictures.check)
+        return quantize(self.openvino, self.pictures, reference, self.step).graph
+
+    def samples(self, most: int) -> list[Pixels]:
+        """Pixels to calibrate with, at most so many."""
+        return self.pictures.samples[:most]
