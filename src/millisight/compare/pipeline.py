@@ -6,7 +6,7 @@ import tempfile
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -141,23 +141,27 @@ def _say(step: Step, what: str) -> None:
 
 def _row(name: str, folders: Mapping[str, Path], pictures: Pictures, found: Findings) -> Row:
     engine = find_engine(name)
-    loaded, answers = found.loaded.get(name), found.answers.get(name)
-    reference = found.answers.get(REFERENCE)
-    compared = answers is not None and reference is not None
-    return Row(
+    row = Row(
         engine=name,
         title=engine.title,
         precision=engine.precision,
         failed=found.failed.get(name, ""),
         size_mb=_size_mb(folders[name]) if name in folders else None,
-        load_s=loaded and loaded.seconds,
-        memory_mb=loaded and loaded.memory_mb,
         latency=latencies(found.samples, name, REFERENCE),
         throughput=throughputs(found.samples, name, REFERENCE),
-        accuracy=None if answers is None else pictures.accuracy(answers),
-        agreement=agreement(reference, answers) if compared else None,
-        max_logit_difference=float(np.abs(reference - answers).max()) if compared else None,
     )
+    if name in found.loaded:
+        loaded = found.loaded[name]
+        row = replace(row, load_s=loaded.seconds, memory_mb=loaded.memory_mb)
+    if name in found.answers and REFERENCE in found.answers:
+        answers, reference = found.answers[name], found.answers[REFERENCE]
+        row = replace(
+            row,
+            accuracy=pictures.accuracy(answers),
+            agreement=agreement(reference, answers),
+            max_logit_difference=float(np.abs(reference - answers).max()),
+        )
+    return row
 
 
 def _size_mb(folder: Path) -> float:
@@ -167,9 +171,9 @@ def _size_mb(folder: Path) -> float:
 def _method(options: CompareOptions, device: str) -> str:
     effort = options.effort
     return (
-        f"{effort.rounds} rounds; in each, every engine has a turn of {effort.seconds:g} s (or three "
-        "calls) in a process of its own, after two calls that do not count. Processes are kept to "
-        f"{' and then to '.join(map(str, options.threads))} core(s), with as many threads. "
+        f"{effort.rounds} rounds; in each, every engine has a turn of {effort.seconds:g} s (or "
+        "three calls) in a process of its own, after two calls that do not count. Processes are "
+        f"kept to {' and then to '.join(map(str, options.threads))} core(s), with as many threads. "
         f"OpenVINO on {device}."
     )
 

@@ -119,10 +119,10 @@ def markdown(results: Results, found: Sequence[Claim]) -> str:
         "",
         *(f"- {line}" for line in failures(results)),
         "",
-        "Times are medians of the rounds' medians, ± half of what lies between their quartiles; p95 "
-        "is of all calls. × eager says how many times as fast as torch eager in the same round: the "
-        "median of the rounds, and their quartiles. Memory is what the process has grown by when it "
-        "has answered first, load what it took until then.",
+        "Times are medians of the rounds' medians, ± half of what lies between their quartiles; "
+        "p95 is of all calls. × eager says how many times as fast as torch eager in the same "
+        "round: the median of the rounds, and their quartiles. Memory is what the process has "
+        "grown by when it has answered first, load what it took until then.",
         "",
         f"![Latency and throughput]({PLOT})",
         "",

@@ -61,10 +61,11 @@ class StaticInt8:
     def load(self, folder: Path, place: Place) -> Infer:
         """See ``Engine``."""
         import torch
-        import torch._inductor.config
         import torchao.quantization.pt2e  # noqa: F401 (the operators in the file)
+        from torch._inductor import config
 
-        torch._inductor.config.freezing = True
+        # Only weights that are constants become INT8 ones.
+        config.freezing = True
         network = torch.export.load(folder / _FILE).module()
         return with_torch.runner(torch.compile(network), place)
 
