@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from millisight.manifest import Preprocess
 
 
-class Network(nn.Module):
+class Network(nn.Module):  # type: ignore[misc,unused-ignore]
     """A classifier with its normalisation before it.
 
     Takes uint8 pixels ``(n, crop, crop, 3)``, RGB; gives float32 logits ``(n, classes)``.

@@ -55,7 +55,8 @@ def read_pictures(folder: Path, labels: Sequence[str], preprocess: Preprocess) -
     except DataError:
         found = [(path, None) for path in find_pictures([folder])]
     random.Random(_SEED).shuffle(found)  # noqa: S311 (a choice of pictures, not a secret)
-    pixels, truth = [], []
+    pixels: list[NDArray[np.uint8]] = []
+    truth: list[int | None] = []
     for path, right in found:
         if len(pixels) == MOST:
             break

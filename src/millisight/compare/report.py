@@ -48,8 +48,8 @@ def cells(results: Results, row: Row) -> list[str]:
         f"{best.images_per_second.median:.1f} ({best.batch})" if best else "",
         _number(row.memory_mb, ".0f", " MB"),
         _number(row.load_s, ".1f", " s"),
-        _number(accuracy and accuracy.top1, ".2f", " %"),
-        _number(accuracy and accuracy.top5, ".2f", " %"),
+        _number(accuracy.top1 if accuracy else None, ".2f", " %"),
+        _number(accuracy.top5 if accuracy else None, ".2f", " %"),
         _number(row.agreement, ".2f", " %"),
         _number(row.max_logit_difference, ".1e"),
     ]
