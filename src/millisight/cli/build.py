@@ -6,7 +6,12 @@ from typing import Any, get_args
 import click
 from rich.console import Console
 
-from millisight.cli.options import setting_options
+from millisight.cli.options import (
+    calibration_option,
+    labels_option,
+    setting_options,
+    weights_option,
+)
 from millisight.errors import BuildUnavailable
 from millisight.manifest import Measured, Precision
 from millisight.settings import load_settings
@@ -15,12 +20,8 @@ from millisight.settings import load_settings
 @click.command(short_help="Make a bundle from a torch model.")
 @click.argument("model")
 @click.option("--name", help="Name of the bundle. [default: MODEL]")
-@click.option(
-    "--weights", type=click.Path(path_type=Path), help="A state dict to load instead of download."
-)
-@click.option(
-    "--labels", type=click.Path(path_type=Path), help="Class names: one a line, or a JSON list."
-)
+@weights_option
+@labels_option
 @click.option(
     "--precision",
     type=click.Choice(get_args(Precision)),
@@ -28,12 +29,7 @@ from millisight.settings import load_settings
     show_default=True,
     help="Arithmetic of the network.",
 )
-@click.option(
-    "--calibration",
-    type=click.Path(path_type=Path),
-    help="Folder of pictures like those to come; INT8 ranges are taken from them. "
-    "[default: photographs that scikit-image and scikit-learn install]",
-)
+@calibration_option
 @click.option(
     "--validation",
     type=click.Path(path_type=Path),

@@ -6,7 +6,13 @@ from typing import Any
 import click
 from rich.console import Console
 
-from millisight.cli.options import setting_options
+from millisight.cli.options import (
+    calibration_option,
+    images_option,
+    labels_option,
+    setting_options,
+    weights_option,
+)
 from millisight.cpu import available_cores
 from millisight.errors import BadParameter, ExtraMissing, NotWritten
 from millisight.settings import load_settings
@@ -26,23 +32,10 @@ def _numbers(
 
 @click.command(short_help="Measure every way to run a model on this machine.")
 @click.argument("model", default="resnet18")
-@click.option(
-    "--weights", type=click.Path(path_type=Path), help="A state dict to load instead of download."
-)
-@click.option(
-    "--labels", type=click.Path(path_type=Path), help="Class names: one a line, or a JSON list."
-)
-@click.option(
-    "--images",
-    type=click.Path(path_type=Path),
-    help="Folder of real pictures; labelled ones (class folders, or files named <index>_…) show "
-    "accuracy. [default: photographs that scikit-image and scikit-learn install]",
-)
-@click.option(
-    "--calibration",
-    type=click.Path(path_type=Path),
-    help="Folder of other pictures like them, for INT8. [default: as for build]",
-)
+@weights_option
+@labels_option
+@images_option
+@calibration_option
 @click.option(
     "--threads", callback=_numbers, help="Numbers of cores, such as 1,4. [default: 1 and all]"
 )

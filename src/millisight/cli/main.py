@@ -15,6 +15,7 @@ from millisight.cli.compare import compare
 from millisight.cli.devices import devices
 from millisight.cli.embed import embed
 from millisight.cli.evaluate import evaluate
+from millisight.cli.export import export
 from millisight.cli.models import models
 from millisight.cli.search import search
 from millisight.cli.serve import serve
@@ -43,7 +44,19 @@ def commands() -> None:
     """Classify images in milliseconds on a plain CPU, with nothing sent anywhere."""
 
 
-for _command in (serve, classify, evaluate, embed, search, models, build, tune, compare, devices):
+for _command in (
+    serve,
+    classify,
+    evaluate,
+    embed,
+    search,
+    models,
+    build,
+    tune,
+    compare,
+    export,
+    devices,
+):
     commands.add_command(_command)
 
 

@@ -2,7 +2,7 @@
 
 import random
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from millisight.predictions import top_indices
 MOST = 300
 """More are thinned out, the same ones each time."""
 _SEED = 20
+_PART = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,11 @@ class Pictures:
     """Shape ``(n, crop, crop, 3)``."""
     truth: tuple[int, ...] | None
     source: str
+
+    def parts(self) -> Iterator[NDArray[np.uint8]]:
+        """The pixels in parts that any network can take at once."""
+        for start in range(0, len(self.pixels), _PART):
+            yield self.pixels[start : start + _PART]
 
     def accuracy(self, logits: Logits) -> Accuracy | None:
         """How often these answers are right; ``None`` without labels."""
@@ -42,6 +48,11 @@ def agreement(reference: Logits, answers: Logits) -> float:
     """Percent of the pictures with the same first answer."""
     same = reference.argmax(axis=1) == answers.argmax(axis=1)
     return round(100 * float(same.mean()), 2)
+
+
+def crops(check: Sequence[NDArray[np.uint8]]) -> Pictures:
+    """What is looked at where no folder is given."""
+    return Pictures(np.stack(check), None, f"{len(check)} crops of photographs, without labels")
 
 
 def read_pictures(folder: Path, labels: Sequence[str], preprocess: Preprocess) -> Pictures:

@@ -13,12 +13,10 @@ from pathlib import Path
 
 import numpy as np
 
-from millisight.build.calibrate import CalibrationSet, default_set, folder_set
 from millisight.build.steps import Step
-from millisight.build.zoo import LoadedModel, load_model
 from millisight.compare.engines import REFERENCE, find_engine
 from millisight.compare.findings import Results, Row, latencies, throughputs
-from millisight.compare.pictures import Pictures, agreement, read_pictures
+from millisight.compare.pictures import Pictures, agreement
 from millisight.compare.rounds import (
     Effort,
     Findings,
@@ -26,7 +24,7 @@ from millisight.compare.rounds import (
     measure,
     processes_against_one,
 )
-from millisight.compare.source import Source
+from millisight.compare.source import Choice, Source, gather
 from millisight.cpu import find_cores
 from millisight.devices import check_device
 from millisight.errors import MillisightError
@@ -39,14 +37,9 @@ _CLAIMED = "torch_traced"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CompareOptions:
+class CompareOptions(Choice):
     """What the user asked for; see ``millisight compare --help``."""
 
-    model: str
-    weights: Path | None = None
-    labels: Path | None = None
-    images: Path | None = None
-    calibration: Path | None = None
     threads: tuple[int, ...]
     effort: Effort
     engines: tuple[str, ...]
@@ -62,21 +55,9 @@ def compare(options: CompareOptions, settings: Settings, step: Step) -> Results:
     """
     started = time.monotonic()
     check_device(settings.device)
-    model = load_model(
-        options.model,
-        weights=options.weights,
-        labels=options.labels,
-        mirror=settings.weights_mirror,
-        step=step,
-    )
-    calibration = (
-        default_set(model.preprocess, step)
-        if options.calibration is None
-        else folder_set(options.calibration, model.preprocess, step)
-    )
-    pictures = _pictures(options, model, calibration)
     with tempfile.TemporaryDirectory() as scratch:
-        source = Source(model, calibration, Path(scratch), step)
+        source, pictures = gather(options, settings, Path(scratch), step)
+        model, calibration = source.model, source.pictures
         folders, failed = _prepare(source, options.engines)
         file = Path(scratch) / "pictures.npy"
         np.save(file, pictures.pixels)
@@ -101,13 +82,6 @@ def compare(options: CompareOptions, settings: Settings, step: Step) -> Results:
         seconds=round(time.monotonic() - started, 1),
         threads=options.threads,
     )
-
-
-def _pictures(options: CompareOptions, model: LoadedModel, calibration: CalibrationSet) -> Pictures:
-    if options.images is not None:
-        return read_pictures(options.images, model.labels, model.preprocess)
-    pixels = np.stack(calibration.check)
-    return Pictures(pixels, None, f"{len(pixels)} crops of photographs, without labels")
 
 
 def _prepare(source: Source, engines: tuple[str, ...]) -> tuple[dict[str, Path], dict[str, str]]:

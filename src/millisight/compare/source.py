@@ -10,13 +10,26 @@ import numpy as np
 import torch
 
 from millisight.build.agreement import engine_for, run_all
-from millisight.build.calibrate import CalibrationSet, Pixels
+from millisight.build.calibrate import CalibrationSet, Pixels, default_set, folder_set
 from millisight.build.export import ov, to_openvino
 from millisight.build.quantize import quantize
 from millisight.build.steps import Step
-from millisight.build.zoo import LoadedModel
+from millisight.build.zoo import LoadedModel, load_model
 from millisight.compare.network import Network
+from millisight.compare.pictures import Pictures, crops, read_pictures
 from millisight.runtime import Graph
+from millisight.settings import Settings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """A model and pictures, as commands are given them; see their ``--help``."""
+
+    model: str
+    weights: Path | None = None
+    labels: Path | None = None
+    images: Path | None = None
+    calibration: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -73,3 +86,30 @@ class Source:
     def samples(self, most: int) -> list[Pixels]:
         """Pixels to calibrate with, at most so many."""
         return self.pictures.samples[:most]
+
+
+def gather(
+    choice: Choice, settings: Settings, scratch: Path, step: Step
+) -> tuple[Source, Pictures]:
+    """What the engines are made of, and the pictures they are looked at with.
+
+    Raises ``DataError`` and what ``load_model`` raises.
+    """
+    model = load_model(
+        choice.model,
+        weights=choice.weights,
+        labels=choice.labels,
+        mirror=settings.weights_mirror,
+        step=step,
+    )
+    calibration = (
+        default_set(model.preprocess, step)
+        if choice.calibration is None
+        else folder_set(choice.calibration, model.preprocess, step)
+    )
+    pictures = (
+        crops(calibration.check)
+        if choice.images is None
+        else read_pictures(choice.images, model.labels, model.preprocess)
+    )
+    return Source(model, calibration, scratch, step), pictures

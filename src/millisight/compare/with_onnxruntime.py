@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from millisight.compare.processor import has_vnni
-from millisight.compare.protocol import Infer, Place
+from millisight.compare.protocol import Infer
 from millisight.engine import Logits, Pixels
 
 if TYPE_CHECKING:
@@ -62,18 +62,25 @@ class _Reader:
         return next(({"pixels": pixels[None]} for pixels in self._left), None)
 
 
-def runner(folder: Path, place: Place) -> Infer:
-    """What asks the ONNX file in ``folder``."""
+def annotate(file: Path, name: str, text: str) -> None:
+    """Write ``text`` into the file's metadata."""
+    import onnx
+
+    model = onnx.load(file)
+    model.metadata_props.add(key=name, value=text)
+    onnx.save(model, file)
+
+
+def runner(file: Path, threads: int) -> Infer:
+    """What asks an ONNX file, on so many threads; 0 leaves it to the library."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = place.threads
+    options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     # Threads that wait by spinning take the cores from the engines whose turn it is.
     options.add_session_config_entry("session.force_spinning_stop", "1")
-    session = onnxruntime.InferenceSession(
-        folder / FILE, options, providers=["CPUExecutionProvider"]
-    )
+    session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
 
     def infer(pixels: Pixels) -> Logits:
         logits: Logits = session.run(["logits"], {"pixels": pixels})[0]

@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from millisight.compare.protocol import Infer, Place
+from millisight.compare.protocol import Infer
 from millisight.engine import Logits, Pixels
 
 if TYPE_CHECKING:
@@ -47,20 +47,29 @@ def save_script(script: Any, folder: Path) -> None:
 
 def load_script(folder: Path) -> Any:
     """The traced network that ``save_script`` has written."""
+    return open_script(folder / _FILE)
+
+
+def open_script(file: Path) -> Any:
+    """A file of TorchScript."""
     import torch
 
-    return torch.jit.load(folder / _FILE)
+    with warnings.catch_warnings():
+        # It announces on every call that it will go one day.
+        warnings.simplefilter("ignore")
+        return torch.jit.load(file)
 
 
 def runner(
     network: Callable[[Any], Any],
-    place: Place,
+    threads: int,
     around: Callable[[], AbstractContextManager[Any]] = nullcontext,
 ) -> Infer:
-    """What asks ``network``, on as many threads as ``place`` has."""
+    """What asks ``network``, on so many threads; 0 leaves it to the library."""
     import torch
 
-    torch.set_num_threads(place.threads)
+    if threads:
+        torch.set_num_threads(threads)
 
     def infer(pixels: Pixels) -> Logits:
         with torch.inference_mode(), around():

@@ -24,7 +24,7 @@ class OnnxFloat32:
 
     def load(self, folder: Path, place: Place) -> Infer:
         """See ``Engine``."""
-        return with_onnxruntime.runner(folder, place)
+        return with_onnxruntime.runner(folder / with_onnxruntime.FILE, place.threads)
 
 
 ENGINE = OnnxFloat32()

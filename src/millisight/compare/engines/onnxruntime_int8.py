@@ -23,7 +23,7 @@ class OnnxInt8:
 
     def load(self, folder: Path, place: Place) -> Infer:
         """See ``Engine``."""
-        return with_onnxruntime.runner(folder, place)
+        return with_onnxruntime.runner(folder / with_onnxruntime.FILE, place.threads)
 
 
 ENGINE = OnnxInt8()

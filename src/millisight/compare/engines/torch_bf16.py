@@ -27,7 +27,7 @@ class Bf16:
         import torch
 
         cast = partial(torch.autocast, "cpu", dtype=torch.bfloat16)
-        return with_torch.runner(with_torch.load(folder), place, cast)
+        return with_torch.runner(with_torch.load(folder), place.threads, cast)
 
 
 ENGINE = Bf16()

@@ -25,7 +25,7 @@ class Compiled:
         """See ``Engine``."""
         import torch
 
-        return with_torch.runner(torch.compile(with_torch.load(folder)), place)
+        return with_torch.runner(torch.compile(with_torch.load(folder)), place.threads)
 
 
 ENGINE = Compiled()

@@ -31,7 +31,7 @@ class DynamicInt8:
 
     def load(self, folder: Path, place: Place) -> Infer:
         """See ``Engine``."""
-        return with_torch.runner(with_torch.load(folder), place)
+        return with_torch.runner(with_torch.load(folder), place.threads)
 
 
 ENGINE = DynamicInt8()

@@ -23,7 +23,7 @@ class Eager:
 
     def load(self, folder: Path, place: Place) -> Infer:
         """See ``Engine``."""
-        return with_torch.runner(with_torch.load(folder), place)
+        return with_torch.runner(with_torch.load(folder), place.threads)
 
 
 ENGINE = Eager()

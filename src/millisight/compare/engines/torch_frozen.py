@@ -29,7 +29,7 @@ class Frozen:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             frozen = torch.jit.freeze(with_torch.load_script(folder).eval())
-            return with_torch.runner(torch.jit.optimize_for_inference(frozen), place)
+            return with_torch.runner(torch.jit.optimize_for_inference(frozen), place.threads)
 
 
 ENGINE = Frozen()

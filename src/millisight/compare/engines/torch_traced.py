@@ -23,7 +23,7 @@ class Traced:
 
     def load(self, folder: Path, place: Place) -> Infer:
         """See ``Engine``."""
-        return with_torch.runner(with_torch.load_script(folder), place)
+        return with_torch.runner(with_torch.load_script(folder), place.threads)
 
 
 ENGINE = Traced()
