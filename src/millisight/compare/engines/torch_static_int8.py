@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 _FILE = "network.pt2"
-_SAMPLES = 128
+_SAMPLES = 64
 _BATCH = 8
 
 

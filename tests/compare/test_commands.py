@@ -1,0 +1,40 @@
+"""``compare`` and ``export`` where what they need is not installed, or they are asked wrongly."""
+
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+def run(*arguments: str) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-m", "millisight", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.skipif(importlib.util.find_spec("torch") is not None, reason="torch is installed")
+@pytest.mark.parametrize("command", [("compare",), ("export", "resnet18", "--format", "onnx")])
+def test_without_the_extra_a_sentence_says_what_to_install(command: tuple[str, ...]) -> None:
+    done = run(*command)
+    assert done.returncode == 6
+    assert "needs a package that is not installed" in done.stderr
+    assert "pip install 'millisight[build,compare]'" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--threads", "999"), "999 cores are more than there are"),
+        (("--threads", "one"), "not a list of numbers"),
+        (("--batch", "0"), "not a list of numbers"),
+        (("--rounds", "0"), "--rounds"),
+    ],
+)
+def test_wrong_numbers_are_refused_before_anything_is_done(
+    tmp_path: Path, arguments: tuple[str, ...], words: str
+) -> None:
+    done = run("compare", "--output", str(tmp_path / "out"), *arguments)
+    assert done.returncode == 2
+    assert words in done.stderr
+    assert not (tmp_path / "out").exists()
