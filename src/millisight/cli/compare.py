@@ -18,6 +18,10 @@ from millisight.errors import BadParameter, ExtraMissing, NotWritten
 from millisight.settings import load_settings
 
 
+_WIDTH = 200
+"""Of the whole table."""
+
+
 def _numbers(
     _context: click.Context, option: click.Parameter, text: str | None
 ) -> tuple[int, ...] | None:
@@ -115,10 +119,10 @@ def compare(
     _write(output / "comparison.json", report.as_json(results, found))
     _write(output / "comparison.md", report.markdown(results, found))
     plot.draw(results, output / report.PLOT)
-    console = Console()
     for name, fact in report.facts(results).items():
         click.echo(f"{name + ':':10}{fact}")
-    console.print(report.terminal_table(results))
+    # Cells that are cut off tell nothing: on a narrow terminal lines go on below.
+    Console(width=max(Console().width, _WIDTH)).print(report.terminal_table(results))
     for line in [*report.failures(results), *report.claim_lines(found)]:
         click.echo(line)
     click.echo(f"Written to {output}")
