@@ -1,7 +1,8 @@
 """``millisight compare``: every engine side by side. Imports their libraries only when run."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
@@ -17,6 +18,9 @@ from millisight.cpu import available_cores
 from millisight.errors import BadParameter, ExtraMissing, NotWritten
 from millisight.settings import load_settings
 
+if TYPE_CHECKING:
+    from millisight.compare.claims import Claim
+    from millisight.compare.findings import Results
 
 _WIDTH = 200
 """Of the whole table."""
@@ -96,8 +100,9 @@ def compare(
             f"{max(threads)} cores are more than there are.", hint=f"There are {cores} here."
         )
     try:
+        import matplotlib  # noqa: F401 (said now, not after ten minutes)
+
         from millisight.build import console_steps
-        from millisight.compare import plot, report
         from millisight.compare.claims import claims
         from millisight.compare.pipeline import CompareOptions
         from millisight.compare.pipeline import compare as run
@@ -115,7 +120,13 @@ def compare(
         **given,
     )
     results = run(options, settings, console_steps(Console(stderr=True)))
-    found = claims(results) if options.claims else []
+    _deliver(results, claims(results) if options.claims else [], output)
+
+
+def _deliver(results: "Results", found: Sequence["Claim"], output: Path) -> None:
+    """Write the files and show what is in them."""
+    from millisight.compare import plot, report
+
     _write(output / "comparison.json", report.as_json(results, found))
     _write(output / "comparison.md", report.markdown(results, found))
     plot.draw(results, output / report.PLOT)
