@@ -100,7 +100,7 @@ def compare(
             f"{max(threads)} cores are more than there are.", hint=f"There are {cores} here."
         )
     try:
-        import matplotlib  # noqa: F401 (said now, not after ten minutes)
+        import matplotlib as mpl  # noqa: F401 (said now, not after ten minutes)
 
         from millisight.build import console_steps
         from millisight.compare.claims import claims
