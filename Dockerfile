@@ -13,7 +13,11 @@ RUN python3 -m venv /tmp/tools \
  && /tmp/tools/bin/pip wheel --require-hashes --only-binary :all: --wheel-dir /wheels \
       --requirement requirements.lock \
  && /tmp/tools/bin/pip --python /opt/millisight/bin/python install --no-index --no-deps \
-      --find-links /wheels --require-hashes --requirement requirements.lock
+      --find-links /wheels --require-hashes --requirement requirements.lock \
+# What OpenVINO brings for graphics cards and compilers: 66 MB that nothing here loads.
+ && find /opt/millisight -path '*/openvino/*' \
+      \( -name '*_intel_gpu_*' -o -name '*_intel_npu_*' -o -name cache.json -o -path '*/include/*' \) \
+      -delete
 COPY pyproject.toml README.md LICENSE NOTICE ./
 COPY src src
 RUN /tmp/tools/bin/pip wheel --no-deps --wheel-dir /wheel . \

@@ -9,7 +9,13 @@ TORCH := torch==2.14.1 torchvision==0.29.1
 CODE := src tests benchmarks docs
 PIP_FLAGS := --quiet --disable-pip-version-check
 
-.PHONY: lock sbom soak fuzz benchmark docs serve build-env resnet18 starter test check test-serve test-build format clean
+# What the image is called, and further flags for buildah: --build-arg WITH_RESNET18=no, --volume …
+VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
+IMAGE ?= localhost/millisight:$(VERSION)
+IMAGE_BASE ?=
+IMAGE_BUILD_FLAGS ?=
+
+.PHONY: image image-test lock sbom soak fuzz benchmark docs serve build-env resnet18 starter test check test-serve test-build format clean
 
 .venv/.installed: pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -22,7 +28,7 @@ PIP_FLAGS := --quiet --disable-pip-version-check
 	@echo "Installing torch: this takes some minutes …"
 	.venv-build/bin/pip install $(PIP_FLAGS) --index-url $(TORCH_INDEX) --retries 0 --timeout 5 $(TORCH) \
 	  || .venv-build/bin/pip install $(PIP_FLAGS) $(TORCH)
-	.venv-build/bin/pip install $(PIP_FLAGS) --editable '.[build]'
+	.venv-build/bin/pip install $(PIP_FLAGS) --editable '.[build,compare]'
 	touch $@
 
 .venv-build/.tests-installed: .venv-build/.installed
@@ -74,10 +80,22 @@ check: .venv-test/.installed
 test-serve: .venv/.installed .venv-test/.installed
 	rm -f .coverage .coverage.*
 	sh tests/e2e/install-browser
-	.venv-test/bin/coverage run -m pytest --ignore tests/build
+	.venv-test/bin/coverage run -m pytest --ignore tests/build --ignore tests/image
 
+# Two at a time: much of a build is one thread's work. A file's tests share what they build.
 test-build: .venv-build/.tests-installed
-	.venv-build/bin/coverage run -m pytest tests/build
+	.venv-build/bin/coverage run -m pytest --numprocesses 2 --dist loadfile tests/build
+
+## image: the container image, by buildah, which needs no engine; IMAGE_BASE= another base
+image image-test: export BUILDAH_ISOLATION ?= chroot
+image:
+	buildah build --format docker --build-arg VERSION=$(VERSION) \
+	  $(if $(IMAGE_BASE),--build-arg BASE=$(IMAGE_BASE)) $(IMAGE_BUILD_FLAGS) --tag $(IMAGE) .
+
+## image-test: build the image and run it, without network and where nothing can be written; as root
+image-test: .venv-test/.installed
+	$(MAKE) image IMAGE_BASE=$(or $(IMAGE_BASE),$$(sh tests/image/find-base))
+	MILLISIGHT_IMAGE=$(IMAGE) .venv-test/bin/python -m pytest tests/image $(ARGS)
 
 ## benchmark: measure everything against everything else, forty minutes; QUICK=1: five minutes
 benchmark: .venv/.installed .venv-build/.installed

@@ -100,7 +100,7 @@ def test_a_missing_file_is_named(small: Path, file: str) -> None:
         read_bundle(small)
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{}", "null", '{"format_version": 2}', '"text"'])
+@pytest.mark.parametrize("content", ["", "[]", "{}", "null", '{"format_version": 3}', '"text"'])
 def test_a_manifest_that_says_nothing_is_damaged(small: Path, content: str) -> None:
     (small / MANIFEST).write_text(content)
     with pytest.raises(BundleError, match="damaged"):
@@ -139,16 +139,16 @@ def test_labels_that_are_not_a_list_of_names_are_refused(small: Path, labels: st
 
 def test_a_newer_format_asks_for_a_newer_millisight(small: Path) -> None:
     content = json.loads((small / MANIFEST).read_text())
-    (small / MANIFEST).write_text(json.dumps(content | {"format_version": 3}))
-    with pytest.raises(BundleError, match="has format 3; this millisight reads 2") as caught:
+    (small / MANIFEST).write_text(json.dumps(content | {"format_version": 4}))
+    with pytest.raises(BundleError, match="has format 4; this millisight reads 3") as caught:
         read_bundle(small)
     assert "upgrade millisight" in caught.value.hint
 
 
 def test_an_older_format_asks_for_a_new_build(small: Path) -> None:
     content = json.loads((small / MANIFEST).read_text())
-    (small / MANIFEST).write_text(json.dumps(content | {"format_version": 1}))
-    with pytest.raises(BundleError, match="has format 1; this millisight reads 2") as caught:
+    (small / MANIFEST).write_text(json.dumps(content | {"format_version": 2}))
+    with pytest.raises(BundleError, match="has format 2; this millisight reads 3") as caught:
         read_bundle(small)
     assert caught.value.hint == "Build the bundle again with this version."
 

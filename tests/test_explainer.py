@@ -16,6 +16,7 @@ from millisight.bundle import Bundle, read_bundle, starter_path
 from millisight.engine import FakeEngine
 from millisight.errors import BadImage, BadParameter, DeadlineExceeded, NotExplainable, NotReady
 from millisight.settings import load_settings
+from tests.models import CONFIDENCE, build
 from tests.support import encode, texture
 
 PICTURE = texture(500, 400)
@@ -40,6 +41,14 @@ def test_the_maps_belong_to_the_classes_that_are_answered(classifier: Classifier
     assert np.corrcoef(means, np.log(sure))[0, 1] > 0.99
     assert explanation.model == "efficientnet_lite0"
     assert explanation.timings_ms.total >= explanation.timings_ms.inference > 0
+
+
+def test_its_confidences_are_of_the_bundles_temperature_too(tmp_path: Path) -> None:
+    build(tmp_path, "steel", "steel", confidence=CONFIDENCE)
+    with millisight.load("steel", home=tmp_path) as one:
+        result = one.classify(PICTURE, 4)
+        assert [each.prediction for each in one.explain(PICTURE, 4).maps] == result.predictions
+        assert result.uncertain is (result.predictions[0].confidence < 0.5)
 
 
 def test_maps_of_classes_by_index_come_in_the_order_asked_for(classifier: Classifier) -> None:

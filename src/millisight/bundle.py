@@ -1,6 +1,7 @@
 """Read, verify, find and write bundles.
 
-A bundle is a folder: ``manifest.json``, ``labels.json``, ``model.xml`` and ``model.bin``. It is
+A bundle is a folder: ``manifest.json``, ``labels.json``, ``model.xml`` and ``model.bin``, and
+``report.html`` and ``report.json`` where there were labelled pictures to report of. It is
 data only; nothing in it is executed. The manifest carries the size and SHA-256 of every other
 file, and its own digest, so one flipped bit anywhere is noticed on load.
 """
@@ -26,7 +27,13 @@ LABELS = "labels.json"
 GRAPH = "model.xml"
 TENSORS = "model.bin"
 FILES = (LABELS, GRAPH, TENSORS)
-"""The files a manifest must name: these and no others."""
+"""The files a manifest must name."""
+REPORT = "report.html"
+REPORT_DATA = "report.json"
+REPORT_FILES = (REPORT, REPORT_DATA)
+"""The files a manifest may name besides: both or neither, and no others."""
+
+_NAMED = ({*FILES}, {*FILES, *REPORT_FILES})
 
 STARTER = "starter"
 DEFAULT = "resnet18"
@@ -52,6 +59,8 @@ class Bundle:
     """The class names, in the order of the logits."""
     translations: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """The same names in other languages, by BCP 47 language tag such as ``zh``."""
+    report: bytes | None = field(default=None, repr=False)
+    """The HTML page that says how good it is on labelled pictures, where there is one."""
 
     @property
     def graph(self) -> Path:
@@ -65,8 +74,8 @@ def read_bundle(path: Path) -> Bundle:
     Raises ``BundleError`` naming the file that is missing, changed or not understood.
     """
     manifest = _read_manifest(path)
-    for name in FILES:
-        _verify_file(path / name, manifest.files[name])
+    for name, entry in manifest.files.items():
+        _verify_file(path / name, entry)
     try:
         content = _Labels.model_validate_json((path / LABELS).read_bytes())
     except ValidationError as error:
@@ -77,7 +86,9 @@ def read_bundle(path: Path) -> Bundle:
                 f"Bundle {path} has {len(names)} labels for {manifest.class_count} classes.",
                 hint="Build it again.",
             )
-    return Bundle(path, manifest, content.labels, content.translations)
+    # Kept, since the folder may be exchanged while this bundle answers.
+    report = (path / REPORT).read_bytes() if REPORT in manifest.files else None
+    return Bundle(path, manifest, content.labels, content.translations, report)
 
 
 def _read_manifest(path: Path) -> Manifest:
@@ -101,7 +112,7 @@ def _read_manifest(path: Path) -> Manifest:
     except (OSError, ValueError, AttributeError, KeyError, RecursionError) as error:
         raise _damaged(path / MANIFEST) from error
     # The text and not only the digest in it: 1e-05 and 1E-05 are one value but not one file.
-    if text != _manifest_text(manifest) or set(manifest.files) != set(FILES):
+    if text != _manifest_text(manifest) or set(manifest.files) not in _NAMED:
         raise _damaged(path / MANIFEST)
     return manifest
 

@@ -48,6 +48,8 @@ class Result:
     timings_ms: Timings
     warnings: tuple[str, ...]
     """What was done to the picture, such as ``exif_rotated`` or ``alpha_on_white``."""
+    uncertain: bool | None = None
+    """Whether the best confidence is below the bundle's threshold; ``None`` where it has none."""
 
     @property
     def inference_time_ms(self) -> float:
@@ -136,11 +138,15 @@ class Classifier:
         return self._line.submit(work.decode, deadline=deadline, here=here, finish=work.finish)
 
     def _result(self, top_k: int, logits: Logits, decoded: Decoded, timings: Timings) -> Result:
+        manifest = self.bundle.manifest
+        best = predictions.top_k(logits, self.bundle.labels, top_k, manifest.temperature)
+        threshold = manifest.threshold
         return Result(
-            predictions=predictions.top_k(logits, self.bundle.labels, top_k),
-            model=self.bundle.manifest.name,
+            predictions=best,
+            model=manifest.name,
             timings_ms=timings,
             warnings=decoded.warnings,
+            uncertain=None if threshold is None else best[0].confidence < threshold,
         )
 
     def explain(

@@ -12,6 +12,7 @@ MillisightError
 ├── ModelNotFound
 ├── NotExplainable
 ├── NotEmbeddable
+├── NoReport
 ├── BundleError
 ├── SettingsError
 │   └── DeviceNotFound
@@ -129,6 +130,13 @@ class NotEmbeddable(MillisightError):
 
     status = 404
     code = "not_embeddable"
+
+
+class NoReport(MillisightError):
+    """The model was built without labelled pictures to report of."""
+
+    status = 404
+    code = "no_report"
 
 
 class BundleError(MillisightError):

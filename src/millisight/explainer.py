@@ -97,7 +97,10 @@ class Explainer(OnDemand):
         manifest = self._bundle.manifest
         logits = output[:, 0]
         chosen = predictions.of_classes(
-            logits, self._bundle.labels, classes or predictions.top_indices(logits, top_k).tolist()
+            logits,
+            self._bundle.labels,
+            classes or predictions.top_indices(logits, top_k).tolist(),
+            manifest.temperature,
         )
         return Explanation(
             maps=[

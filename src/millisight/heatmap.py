@@ -31,12 +31,17 @@ def heat(cells: NDArray[np.float32], size: int) -> NDArray[np.float64]:
 
 
 def overlay(pixels: Pixels, cells: NDArray[np.float32]) -> bytes:
-    """A PNG of ``pixels``, ``(size, size, 3)``, under the colours of ``cells``."""
+    """A PNG of what ``blend`` gives."""
+    file = BytesIO()
+    Image.fromarray(blend(pixels, cells)).save(file, "PNG")
+    return file.getvalue()
+
+
+def blend(pixels: Pixels, cells: NDArray[np.float32]) -> Pixels:
+    """``pixels``, ``(size, size, 3)``, under the colours of ``cells``."""
     warmth = heat(cells, len(pixels))
     places = np.linspace(0, 1, len(_RAMP))
     colours = np.stack([np.interp(warmth, places, channel) for channel in _RAMP.T], axis=-1)
     cover = STRENGTH * warmth[..., None]
-    mixed = (1 - cover) * pixels + cover * colours
-    file = BytesIO()
-    Image.fromarray(np.rint(mixed).astype(np.uint8)).save(file, "PNG")
-    return file.getvalue()
+    mixed: Pixels = np.rint((1 - cover) * pixels + cover * colours).astype(np.uint8)
+    return mixed

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 """The only version this code reads and writes."""
 
 Precision = Literal["int8", "bf16", "float32"]
@@ -88,6 +88,63 @@ class Measured(_Part):
     """Accuracy of this bundle on the same pictures."""
 
 
+class Confidence(_Part):
+    """How sure the bundle may be: found with its own answers to labelled pictures.
+
+    Confidences are the softmax of logits ÷ ``temperature`` (Guo et al., "On Calibration of Modern
+    Neural Networks", ICML 2017, arXiv:1706.04599). Shares and errors are 0…1.
+    """
+
+    images: int
+    """The labelled pictures."""
+    temperature: float = Field(gt=0)
+    ece_before: float
+    """Expected calibration error (15 bins of equal width, as in the paper) at temperature 1."""
+    ece_after: float
+    """The same once scaled, each picture by a temperature fitted without it."""
+    ece_by_chance: float
+    """What it would be on average if every confidence were exactly true: so many pictures cannot
+    show less."""
+    min_precision: float | None = None
+    """The share of right answers that was asked for among those the bundle is certain of."""
+    threshold: float | None = None
+    """Below this confidence of its first answer the bundle is uncertain; null where no precision
+    was asked for, or none so high is reached."""
+    precision: float | None = None
+    """Share of right answers from the threshold up."""
+    coverage: float | None = None
+    """Share of the pictures that are from the threshold up."""
+
+
+class Epoch(_Part):
+    """One pass over the training pictures, and what the network knew after it."""
+
+    phase: str
+    epoch: int
+    """From 1 in each phase."""
+    train_loss: float
+    validation_loss: float
+    validation_top1: float
+    """In percent."""
+
+
+class Training(_Part):
+    """What the weights were fitted to, and how."""
+
+    base: str
+    """What the training began with."""
+    fingerprint: Sha256
+    """Digest of the pictures and their classes."""
+    class_counts: tuple[int, ...]
+    """Training pictures of each class, in the order of the labels."""
+    train_images: int
+    validation_images: int
+    seed: int
+    epochs: int
+    minutes: float
+    curves: tuple[Epoch, ...]
+
+
 class FileEntry(_Part):
     """Size and digest of one file of the bundle."""
 
@@ -98,7 +155,7 @@ class FileEntry(_Part):
 class Manifest(_Part):
     """Everything there is to know about a bundle besides its labels and its graph."""
 
-    format_version: Literal[2] = 2
+    format_version: Literal[3] = 3
     name: str
     architecture: str
     weights: Weights
@@ -110,8 +167,28 @@ class Manifest(_Part):
     not end in global average pooling and one linear layer."""
     calibration: Calibration | None = None
     measured: Measured
+    confidence: Confidence | None = None
+    """Null where there were too few labelled pictures to say."""
+    training: Training | None = None
+    """Null where the weights were not trained here."""
     built_with: dict[str, str]
     files: dict[str, FileEntry]
+
+    @property
+    def temperature(self) -> float:
+        """What the logits are divided by before they become confidences."""
+        return self.confidence.temperature if self.confidence else 1.0
+
+    @property
+    def threshold(self) -> float | None:
+        """Below this confidence of the first answer the bundle is uncertain, if it says so."""
+        return self.confidence.threshold if self.confidence else None
+
+    @model_validator(mode="after")
+    def _counts_fit(self) -> "Manifest":
+        if self.training and len(self.training.class_counts) != self.class_count:
+            raise ValueError("training does not count the pictures of each class")
+        return self
 
     @property
     def size(self) -> int:

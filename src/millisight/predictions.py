@@ -18,18 +18,19 @@ class Prediction:
 
     label: str
     confidence: float
-    """Softmax over all classes, 0…1."""
+    """Softmax over all classes, 0…1, at the temperature of the bundle."""
     index: int
     """Position of the class in the bundle's label list."""
 
 
-def softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Probabilities along the last axis, same shape as ``logits``; computed in float64.
+def softmax(logits: NDArray[np.float32], temperature: float = 1.0) -> NDArray[np.float64]:
+    """Probabilities of ``logits`` ÷ ``temperature`` along the last axis, same shape as ``logits``;
+    computed in float64.
 
     The maximum is subtracted first, which leaves the result unchanged and keeps ``exp`` finite.
     """
     shifted = logits.astype(np.float64) - logits.max(axis=-1, keepdims=True)
-    exponentials = np.exp(shifted)
+    exponentials = np.exp(shifted / temperature)
     result: NDArray[np.float64] = exponentials / exponentials.sum(axis=-1, keepdims=True)
     return result
 
@@ -48,21 +49,26 @@ def check_top_k(k: int) -> None:
         raise BadParameter(f"top_k must be between 1 and {MAX_TOP_K}, not {k}.")
 
 
-def top_k(logits: NDArray[np.float32], labels: Sequence[str], k: int) -> list[Prediction]:
+def top_k(
+    logits: NDArray[np.float32], labels: Sequence[str], k: int, temperature: float = 1.0
+) -> list[Prediction]:
     """The ``k`` most confident classes of one picture, best first.
 
     ``logits`` has shape ``(classes,)``. Fewer than ``k`` are returned where there are fewer
     classes. Raises ``BadParameter`` unless ``1 <= k <= MAX_TOP_K``.
     """
     check_top_k(k)
-    return of_classes(logits, labels, top_indices(logits, k).tolist())
+    return of_classes(logits, labels, top_indices(logits, k).tolist(), temperature)
 
 
 def of_classes(
-    logits: NDArray[np.float32], labels: Sequence[str], indices: Sequence[int]
+    logits: NDArray[np.float32],
+    labels: Sequence[str],
+    indices: Sequence[int],
+    temperature: float = 1.0,
 ) -> list[Prediction]:
     """What ``logits``, shape ``(classes,)``, say of the classes ``indices``, in that order."""
-    confidences = softmax(logits)[list(indices)]
+    confidences = softmax(logits, temperature)[list(indices)]
     return [
         Prediction(label=labels[index], confidence=confidence, index=index)
         for index, confidence in zip(indices, confidences.tolist(), strict=True)

@@ -23,8 +23,7 @@ def home(tmp_path: Path) -> Path:
     return tmp_path / "home"
 
 
-@pytest.fixture
-def millisight(home: Path) -> Run:
+def command(home: Path) -> Run:
     """Runs the real command with ``home`` as its store and torch's cache beside it."""
 
     def run(*arguments: object, **environ: str) -> "subprocess.CompletedProcess[str]":
@@ -39,6 +38,12 @@ def millisight(home: Path) -> Run:
         )
 
     return run
+
+
+@pytest.fixture
+def millisight(home: Path) -> Run:
+    """``command`` with an empty store."""
+    return command(home)
 
 
 @pytest.fixture(scope="session")

@@ -18,7 +18,8 @@ def run(*arguments: str) -> "subprocess.CompletedProcess[str]":
 def test_without_the_extra_a_sentence_says_what_to_install(command: tuple[str, ...]) -> None:
     done = run(*command)
     assert done.returncode == 6
-    assert "needs a package that is not installed" in done.stderr
+    assert " too.\n" in done.stderr
+    assert "make build-env" in done.stderr
     assert "pip install 'millisight[build,compare]'" in done.stderr
 
 

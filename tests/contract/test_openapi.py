@@ -16,6 +16,7 @@ from millisight.server import create_app
 from millisight.settings import Settings
 from tests import hazards
 from tests.e2e.conftest import Server, running
+from tests.models import CONFIDENCE, build
 from tests.support import encode, texture
 
 PICTURE = encode(texture(40, 30), "PNG")
@@ -116,6 +117,19 @@ def test_answers_that_need_a_certain_request_are_as_documented(
     response = case.call(base_url=server.url)
     assert response.status_code == status
     validate(case, response, server.url)
+
+
+def test_what_a_model_with_a_threshold_and_a_report_says_is_as_documented(tmp_path: Path) -> None:
+    build(tmp_path, "steel", "steel", confidence=CONFIDENCE, report="<!doctype html>")
+    with running(tmp_path, "--model", "steel") as server:
+        asked = post(SCHEMA, "/predict", {}, PICTURE)
+        answer = asked.call(base_url=server.url)
+        assert answer.json()["uncertain"] in {True, False}
+        validate(asked, answer, server.url)
+        case: Case[Any] = SCHEMA["/model/report"]["get"].Case()
+        response = case.call(base_url=server.url)
+        assert response.status_code == 200
+        validate(case, response, server.url)
 
 
 def test_an_answer_that_has_not_changed_is_as_documented(server: Server) -> None:

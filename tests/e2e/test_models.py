@@ -48,7 +48,7 @@ def test_both_answer_and_a_reload_exchanges_them_together_or_not_at_all(
     with asking(server) as answers:
         build(home, "steel", "new")
         server.process.send_signal(signal.SIGHUP)
-        until(lambda: labels_of(server, "steel") == {"new"}, "the new model", seconds=20)
+        until(lambda: labels_of(server, "steel") == {"new"}, "the new model", seconds=60)
     assert set(answers) == {"200"}
     assert httpx.post(f"{server.url}/predict?model=x", content=PICTURE).status_code == 404
     assert server.stop() == 0

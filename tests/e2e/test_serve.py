@@ -27,6 +27,17 @@ def test_it_says_which_model_answers_and_where_to_look(server: Server) -> None:
     assert "Ready after" in text
 
 
+def test_without_a_makefile_it_names_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # As an installed wheel lies, or the package in the container image.
+    shutil.copytree(starter_path().parent, tmp_path / "lib" / "site" / "millisight")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "lib" / "site"))
+    with running(tmp_path) as server:
+        text = "\n".join(server.printed)
+    assert "This is the starter model." in text
+    assert f"A bundle in {tmp_path}/bundles/resnet18 is served by default" in text
+    assert "make " not in text
+
+
 def test_the_samples_are_recognised_over_http_as_evaluate_says(
     client: httpx.Client, samples: Path
 ) -> None:

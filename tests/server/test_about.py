@@ -84,6 +84,7 @@ def test_the_page_and_the_documentation_need_no_other_host(against: Against) -> 
             "/health/live",
             "/health/ready",
             "/model",
+            "/model/report",
             "/models",
             "/metrics",
         }

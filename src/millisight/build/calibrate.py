@@ -71,26 +71,25 @@ def default_set(preprocess: Preprocess, step: Step) -> CalibrationSet:
 
 
 def folder_set(folder: Path, preprocess: Preprocess, step: Step) -> CalibrationSet:
-    """A seeded choice from the pictures in ``folder``; a quarter of them is kept for the check.
-
-    Where there are fewer than ``SAMPLES``, random crops of the same pictures are added. Raises
-    ``DataError`` when fewer than 8 can be read.
-    """
+    """``paths_set`` of the pictures in ``folder``. Raises ``DataError`` where that does, and where
+    there is no such folder."""
     paths = list(find_pictures([folder]))
-    random.Random(SEED).shuffle(paths)  # noqa: S311 (a choice of pictures, not a secret)
-    wanted = SAMPLES + CHECK_SAMPLES
-    decoded: list[tuple[Path, Pixels]] = []
-    with step(f"Reading pictures from {folder}", total=min(wanted, len(paths))) as bar:
-        for path in paths:
-            if len(decoded) == wanted:
-                break
-            pixels = _decode_or_none(path, preprocess)
-            if pixels is not None:
-                decoded.append((path, pixels))
-                bar.advance(1)
+    return paths_set(paths, f"pictures of the folder {folder.name}", preprocess, step)
+
+
+def paths_set(
+    paths: Sequence[Path], source: str, preprocess: Preprocess, step: Step
+) -> CalibrationSet:
+    """A seeded choice from the pictures ``paths``; a quarter of them is kept for the check.
+
+    ``source`` says what they are. Where there are fewer than ``SAMPLES``, random crops of the same
+    pictures are added. Raises ``DataError`` when fewer than 8 can be read.
+    """
+    decoded = _some_decoded(paths, preprocess, step)
     if len(decoded) < _MIN_PICTURES:
         raise DataError(
-            f"{folder} has {len(decoded)} readable pictures; calibrating needs {_MIN_PICTURES}.",
+            f"Calibrating needs {_MIN_PICTURES} pictures; there are {len(decoded)} readable "
+            f"pictures among {source}.",
             hint="Some hundreds, like those the model will see, are best.",
         )
     held_back = max(len(decoded) // 4, len(decoded) - SAMPLES)
@@ -100,11 +99,30 @@ def folder_set(folder: Path, preprocess: Preprocess, step: Step) -> CalibrationS
         pictures = [Image.open(path).convert("RGB") for path, _ in chosen]
         samples += random_crops(pictures, SAMPLES - len(samples), preprocess)
     return CalibrationSet(
-        source=f"pictures of the folder {folder.name}",
+        source=source,
         images=len(chosen),
         samples=samples,
         check=[pixels for _, pixels in decoded[:held_back]],
     )
+
+
+def _some_decoded(
+    paths: Sequence[Path], preprocess: Preprocess, step: Step
+) -> list[tuple[Path, Pixels]]:
+    """As many as are wanted of those that can be read, in an order that only the seed decides."""
+    paths = list(paths)
+    random.Random(SEED).shuffle(paths)  # noqa: S311 (a choice of pictures, not a secret)
+    wanted = SAMPLES + CHECK_SAMPLES
+    decoded: list[tuple[Path, Pixels]] = []
+    with step("Reading pictures to calibrate with", total=min(wanted, len(paths))) as bar:
+        for path in paths:
+            if len(decoded) == wanted:
+                break
+            pixels = _decode_or_none(path, preprocess)
+            if pixels is not None:
+                decoded.append((path, pixels))
+                bar.advance(1)
+    return decoded
 
 
 def random_crops(

@@ -46,7 +46,7 @@ def build_with(state: State, create: Callable[[int], nn.Module]) -> tuple[nn.Mod
     The class count is read from the last layer in ``state``. Raises ``BadWeights`` naming the
     first parameter that does not fit.
     """
-    last = _last_layer(create(1000))
+    last = f"{last_layer(create(1000))}.weight"
     if last not in state or not state[last].ndim:
         raise BadWeights(
             f"The weights file does not fit this model: it has no {last}.",
@@ -59,12 +59,25 @@ def build_with(state: State, create: Callable[[int], nn.Module]) -> tuple[nn.Mod
     return model, class_count
 
 
-def _last_layer(model: nn.Module) -> str:
-    """Name of the weight that makes the logits: the last linear or convolution layer."""
-    names = [
+def transfer(state: State, model: nn.Module) -> None:
+    """Load all of ``state`` into ``model`` but its last layer, which may be for other classes.
+
+    Raises ``BadWeights`` naming the first parameter that does not fit.
+    """
+    last = f"{last_layer(model)}."
+    own = model.state_dict()
+    body = {name: value for name, value in state.items() if not name.startswith(last)}
+    mixed = body | {name: value for name, value in own.items() if name.startswith(last)}
+    _check_fit(mixed, own)
+    model.load_state_dict(mixed)
+
+
+def last_layer(model: nn.Module) -> str:
+    """Name of the layer that makes the logits: the last linear or convolution layer."""
+    names: list[str] = [
         name for name, module in model.named_modules() if isinstance(module, nn.Linear | nn.Conv2d)
     ]
-    return f"{names[-1]}.weight"
+    return names[-1]
 
 
 def _check_fit(state: State, wanted: State) -> None:

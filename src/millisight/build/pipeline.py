@@ -1,4 +1,4 @@
-"""``build_bundle``: the stages of a build strung together."""
+"""``build_bundle`` and ``assemble``: the stages of a build strung together."""
 
 import tempfile
 from dataclasses import dataclass
@@ -10,14 +10,18 @@ import numpy as np
 from millisight.activation import map_size
 from millisight.build.agreement import Comparison, compare, engine_for, run_all
 from millisight.build.calibrate import SEED, CalibrationSet, default_set, folder_set
+from millisight.build.confidence import measure_trust
 from millisight.build.export import ov, to_openvino
+from millisight.build.findings import find
 from millisight.build.quantize import quantize
+from millisight.build.report import write_report
 from millisight.build.steps import Step
-from millisight.build.verify import check_loss, eager_logits, measure_accuracy
+from millisight.build.verify import Answered, ask, check_loss, eager_logits
 from millisight.build.zoo import LoadedModel, load_model
 from millisight.bundle import (
     FILES,
     GRAPH,
+    REPORT_FILES,
     Bundle,
     check_name,
     describe_file,
@@ -28,7 +32,8 @@ from millisight.bundle import (
     write_manifest,
 )
 from millisight.engine import Engine, Logits
-from millisight.manifest import Calibration, Manifest, Measured, Precision
+from millisight.errors import BadParameter, DataError
+from millisight.manifest import Calibration, Manifest, Measured, Precision, Training
 from millisight.pictures import labelled_pictures
 from millisight.runtime import Graph
 from millisight.settings import Settings
@@ -51,7 +56,19 @@ class BuildOptions:
     calibration: Path | None = None
     validation: Path | None = None
     max_drop: float = 1.0
+    min_precision: float | None = None
     output: Path | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Material:
+    """What a bundle is made of."""
+
+    model: LoadedModel
+    pictures: CalibrationSet
+    labelled: list[tuple[Path, int]]
+    """Pictures that the weights were not fitted to, with their class indices; may be empty."""
+    training: Training | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,16 +88,21 @@ class _Compiled:
     engine: Engine
     comparison: Comparison
     calibration: Calibration | None
+    activation_map: tuple[int, int] | None
 
 
 def build_bundle(options: BuildOptions, settings: Settings, step: Step) -> Bundle:
     """Build, verify and store a bundle; an older one of that name is replaced.
 
-    Raises ``ModelNotFound``, ``DataError``, ``BundleError`` (name) or a ``BuildError``; nothing is
-    left behind then, nor when interrupted.
+    Raises ``ModelNotFound``, ``DataError``, ``BadParameter``, ``BundleError`` (name) or a
+    ``BuildError``; nothing is left behind then, nor when interrupted.
     """
     name = check_name(options.name or options.model)
-    target = options.output or store(settings.home) / name
+    if options.min_precision is not None and options.validation is None:
+        raise DataError(
+            "A precision must be measured, and there are no labelled pictures to do it on.",
+            hint="Give them with --validation, or leave --min-precision out.",
+        )
     model = load_model(
         options.model,
         weights=options.weights,
@@ -95,13 +117,54 @@ def build_bundle(options: BuildOptions, settings: Settings, step: Step) -> Bundl
         if options.calibration is None
         else folder_set(options.calibration, model.preprocess, step)
     )
+    return assemble(
+        Material(model=model, pictures=pictures, labelled=labelled),
+        target=options.output or store(settings.home) / name,
+        name=name,
+        precision=options.precision,
+        max_drop=options.max_drop,
+        min_precision=options.min_precision,
+        step=step,
+    )
+
+
+def assemble(
+    material: Material,
+    *,
+    target: Path,
+    name: str,
+    precision: Precision,
+    max_drop: float,
+    min_precision: float | None,
+    step: Step,
+) -> Bundle:
+    """Compile, measure, report on and write a bundle to ``target``; an older one is replaced.
+
+    ``max_drop``, in points of top-1, is what it may lose against float32. ``min_precision``,
+    0…1, is the share of right answers wanted of what it is certain of. Raises ``BadParameter``,
+    ``DataError`` or a ``BuildError``; nothing is left behind then, nor when interrupted.
+    """
+    if min_precision is not None and not 0 < min_precision <= 1:
+        raise BadParameter(f"A precision lies above 0 and is at most 1, not {min_precision}.")
+    model = material.model
     with new_bundle(target) as draft, tempfile.TemporaryDirectory() as scratch:
-        reference = _convert(model, pictures, Path(scratch), step)
-        compiled = _compile(reference, options.precision, pictures, draft, step)
-        measured = _measure(model, pictures, labelled, reference, compiled, step)
-        check_loss(measured, options.max_drop)
+        reference = _convert(model, material.pictures, Path(scratch), step)
+        compiled = _compile(reference, precision, material.pictures, draft, step)
+        answered = None
+        if material.labelled:
+            engines = [reference.engine, compiled.engine]
+            answered = ask(engines, material.labelled, model.preprocess, step)
+        measured = _measure(material, reference, compiled, answered, step)
+        check_loss(measured, max_drop)
         write_labels(draft, model.labels, model.translations)
-        write_manifest(draft, _describe(draft, name, options.precision, model, measured, compiled))
+        manifest = _describe(name, precision, material, measured, compiled)
+        files = list(FILES)
+        if answered is not None:
+            with step("Writing the report"):
+                manifest = _report(draft, manifest, model.labels, answered, min_precision)
+            files += REPORT_FILES
+        entries = {file: describe_file(draft / file) for file in files}
+        write_manifest(draft, manifest.model_copy(update={"files": entries}))
     return read_bundle(target)
 
 
@@ -137,44 +200,56 @@ def _compile(
     ov.save_model(graph, draft / GRAPH, compress_to_fp16=precision == "bf16")
     engine = engine_for(draft / GRAPH, precision)
     comparison = compare(reference.logits, run_all(engine, pictures.check))
-    return _Compiled(engine, comparison, calibration)
+    size = map_size(ov.Core().read_model(draft / GRAPH))
+    return _Compiled(engine, comparison, calibration, size)
 
 
 def _measure(
-    model: LoadedModel,
-    pictures: CalibrationSet,
-    labelled: list[tuple[Path, int]],
+    material: Material,
     reference: _Reference,
     compiled: _Compiled,
+    answered: Answered | None,
     step: Step,
 ) -> Measured:
+    """``answered`` holds what the engines of ``reference`` and ``compiled`` say, in this order."""
+    model = material.model
     with step("Comparing with torch"):
-        some = pictures.check[:_EAGER_PICTURES]
+        some = material.pictures.check[:_EAGER_PICTURES]
         eager = eager_logits(model.module, some, model.preprocess)
         difference = float(np.abs(eager - reference.logits[: len(some)]).max())
-    float_accuracy = bundle_accuracy = None
-    if labelled:
-        float_accuracy, bundle_accuracy = measure_accuracy(
-            [reference.engine, compiled.engine], labelled, model.preprocess, step
-        )
     return Measured(
         max_logit_difference=difference,
         agreement=compiled.comparison.agreement,
         agreement_images=compiled.comparison.images,
         expected_drop=compiled.comparison.expected_drop,
-        float32=float_accuracy,
-        bundle=bundle_accuracy,
+        float32=answered.accuracy(0) if answered else None,
+        bundle=answered.accuracy(1) if answered else None,
     )
 
 
-def _describe(
+def _report(
     draft: Path,
+    manifest: Manifest,
+    labels: tuple[str, ...],
+    answered: Answered,
+    min_precision: float | None,
+) -> Manifest:
+    """``manifest`` with the confidence that the answers show; the report of them is written."""
+    trust = measure_trust(answered.logits[1], answered.truth, min_precision)
+    if trust is not None:
+        manifest = manifest.model_copy(update={"confidence": trust.figures})
+    write_report(draft, find(manifest, labels, answered, trust), manifest, answered.paths)
+    return manifest
+
+
+def _describe(
     name: str,
     precision: Precision,
-    model: LoadedModel,
+    material: Material,
     measured: Measured,
     compiled: _Compiled,
 ) -> Manifest:
+    model = material.model
     return Manifest(
         name=name,
         architecture=model.architecture,
@@ -182,9 +257,10 @@ def _describe(
         class_count=len(model.labels),
         preprocess=model.preprocess,
         precision=precision,
-        activation_map=map_size(ov.Core().read_model(draft / GRAPH)),
+        activation_map=compiled.activation_map,
         calibration=compiled.calibration,
         measured=measured,
+        training=material.training,
         built_with={package: version(package) for package in _BUILT_WITH},
-        files={file: describe_file(draft / file) for file in FILES},
+        files={},
     )

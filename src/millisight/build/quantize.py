@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import nncf
-from nncf.quantization.advanced_parameters import AdvancedQuantizationParameters
+from nncf.quantization.advanced_parameters import AdvancedQuantizationParameters, OverflowFix
 from nncf.quantization.range_estimator import RangeEstimatorParametersSet
 
 from millisight.build.agreement import Comparison, compare, engine_for, run_all
@@ -78,7 +78,9 @@ def _quantize(graph: Graph, estimator: str, samples: list[Pixels], bar: Bar) -> 
             subset_size=len(samples),
             preset=_preset(graph),
             advanced_parameters=AdvancedQuantizationParameters(
-                activations_range_estimator_params=ESTIMATORS[estimator]
+                # Processors without VNNI add two products in 16 bits, which full weights overflow.
+                overflow_fix=OverflowFix.ENABLE,
+                activations_range_estimator_params=ESTIMATORS[estimator],
             ),
         )
 

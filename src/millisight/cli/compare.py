@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.console import Console
 
-from millisight.cli.options import (
+from millisight.cli.built import (
+    building,
     calibration_option,
     images_option,
     labels_option,
-    setting_options,
     weights_option,
 )
+from millisight.cli.options import setting_options
 from millisight.cpu import available_cores
-from millisight.errors import BadParameter, ExtraMissing, NotWritten
+from millisight.errors import BadParameter, NotWritten
 from millisight.settings import load_settings
 
 if TYPE_CHECKING:
@@ -99,7 +100,7 @@ def compare(
         raise BadParameter(
             f"{max(threads)} cores are more than there are.", hint=f"There are {cores} here."
         )
-    try:
+    with building("compare …", "build,compare"):
         import matplotlib as mpl  # noqa: F401 (said now, not after ten minutes)
 
         from millisight.build import console_steps
@@ -107,11 +108,6 @@ def compare(
         from millisight.compare.pipeline import CompareOptions
         from millisight.compare.pipeline import compare as run
         from millisight.compare.rounds import Effort
-    except ImportError as error:
-        raise ExtraMissing(
-            f"Comparing needs a package that is not installed: {error.name}.",
-            hint="Install it with: pip install 'millisight[build,compare]'",
-        ) from error
     options = CompareOptions(
         threads=threads,
         # Everything is compared with single pictures.

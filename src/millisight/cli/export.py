@@ -6,17 +6,18 @@ from typing import Any, get_args
 import click
 from rich.console import Console
 
-from millisight.cli.options import (
+from millisight.cli.built import (
+    BUILD_SETTINGS,
+    building,
     calibration_option,
     images_option,
     labels_option,
-    setting_options,
+    take_settings,
     weights_option,
 )
+from millisight.cli.options import setting_options
 from millisight.compare.formats import FORMATS, SUFFIXES
-from millisight.errors import ExtraMissing
 from millisight.manifest import Accuracy, Precision
-from millisight.settings import load_settings
 
 
 @click.command(short_help="Write a model for use elsewhere.")
@@ -41,7 +42,7 @@ from millisight.settings import load_settings
 @click.option(
     "--output", type=click.Path(path_type=Path), help="File to write. [default: named after MODEL]"
 )
-@setting_options("weights_mirror", "home")
+@setting_options(*BUILD_SETTINGS)
 def export(model: str, output: Path | None, **given: Any) -> None:
     """Write MODEL into one file (OpenVINO: two) and check its answers against the bundle with the
     same weights, or where there is none, against the graph that a bundle is made of.
@@ -54,18 +55,11 @@ def export(model: str, output: Path | None, **given: Any) -> None:
       millisight export resnet18 --format torchscript
       millisight export efficientnet_lite0 --format onnx --precision int8 --images labelled/
     """
-    settings = load_settings(
-        {name: given.pop(name) for name in ("weights_mirror", "home", "config")}
-    )
-    try:
+    settings = take_settings(given)
+    with building("export …", "build,compare"):
         from millisight.build import console_steps
         from millisight.compare.export import ExportOptions
         from millisight.compare.export import export as run
-    except ImportError as error:
-        raise ExtraMissing(
-            f"Exporting needs a package that is not installed: {error.name}.",
-            hint="Install it with: pip install 'millisight[build,compare]'",
-        ) from error
     file = output or Path(f"{model}-{given['precision']}{SUFFIXES[given['format']]}")
     options = ExportOptions(model=model, output=file, **given)
     done = run(options, settings, console_steps(Console(stderr=True)))

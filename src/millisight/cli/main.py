@@ -19,6 +19,7 @@ from millisight.cli.export import export
 from millisight.cli.models import models
 from millisight.cli.search import search
 from millisight.cli.serve import serve
+from millisight.cli.train import train
 from millisight.cli.tune import tune
 from millisight.errors import MillisightError
 
@@ -28,6 +29,7 @@ Examples:
   millisight classify photo.jpg        the three most likely classes
   millisight embed holiday/ --output features.parquet
   millisight build resnet18            make a bundle (needs the build extra)
+  millisight train steel/ --name steel a bundle of your own classes
   millisight tune --p99 20ms           the best settings for this machine
 
 \b
@@ -51,6 +53,7 @@ for _command in (
     embed,
     search,
     models,
+    train,
     build,
     tune,
     compare,

@@ -1,7 +1,6 @@
 """Command-line options made from the table of settings, so that each stands in one place."""
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, TypeVar
 
 import click
@@ -10,26 +9,6 @@ from millisight.errors import SettingsError
 from millisight.settings import CONFIG, ENV_PREFIX, Settings
 
 Function = TypeVar("Function", bound=Callable[..., Any])
-
-
-weights_option = click.option(
-    "--weights", type=click.Path(path_type=Path), help="A state dict to load instead of download."
-)
-labels_option = click.option(
-    "--labels", type=click.Path(path_type=Path), help="Class names: one a line, or a JSON list."
-)
-images_option = click.option(
-    "--images",
-    type=click.Path(path_type=Path),
-    help="Folder of real pictures to ask about; labelled ones (class folders, or files named "
-    "<index>_…) show accuracy. [default: photographs that scikit-image and scikit-learn install]",
-)
-calibration_option = click.option(
-    "--calibration",
-    type=click.Path(path_type=Path),
-    help="Folder of pictures like those to come; INT8 ranges are taken from them. "
-    "[default: photographs that scikit-image and scikit-learn install]",
-)
 
 
 def one_model(settings: Settings) -> str:

@@ -8,13 +8,14 @@ import time
 import warnings
 from collections.abc import Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import click
 import uvicorn
 
 import millisight
-from millisight.bundle import DEFAULT, STARTER, Bundle, open_bundles, starter_path
+from millisight.bundle import DEFAULT, STARTER, Bundle, open_bundles, starter_path, store
 from millisight.cli import exit_codes
 from millisight.cli.options import setting_options
 from millisight.cpu import Cores, find_cores
@@ -161,11 +162,23 @@ def _greet(
         f"  API      http://{shown_host}:{port}/docs",
     ]
     if [bundle.path for bundle in bundles.values()] == [starter_path()]:
-        lines.append(
-            f"This is the {STARTER} model. `make {DEFAULT}` builds torchvision's official "
-            f"ResNet-18, which is then served by default."
-        )
+        lines.append(f"This is the {STARTER} model. {_better_model(settings)}")
     click.echo("\n".join(lines))
+
+
+def _better_model(settings: Settings) -> str:
+    """How to have the official ResNet-18, where this is installed."""
+    if (Path(millisight.__file__).parents[2] / "Makefile").is_file():
+        return (
+            f"`make {DEFAULT}` builds torchvision's official ResNet-18, which is then served by "
+            "default."
+        )
+    # From a wheel or in a container there is no Makefile, and perhaps nothing that could build.
+    return (
+        f"A bundle in {store(settings.home) / DEFAULT} is served by default; `millisight build "
+        f"{DEFAULT}` makes it of torchvision's official ResNet-18 wherever millisight[build] is "
+        "installed."
+    )
 
 
 def _describe_models(bundles: Mapping[str, Bundle]) -> list[str]:

@@ -4,11 +4,11 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
-from fastapi.responses import FileResponse
+from fastapi.responses import FileResponse, HTMLResponse
 from fastapi.staticfiles import StaticFiles
 from pydantic import BaseModel
 
-from millisight.errors import NotReady
+from millisight.errors import NoReport, NotReady
 from millisight.server.problems import GUARDED, Problem
 from millisight.server.served import Served
 from millisight.server.service import Service
@@ -20,6 +20,13 @@ _PAGE_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
     "img-src 'self' blob:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
     "frame-ancestors 'none'",
+    "Cache-Control": "no-cache",
+}
+
+# The report is one file: its style and its pictures are within, and it has nothing to run.
+_REPORT_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; img-src data:; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; sandbox",
     "Cache-Control": "no-cache",
 }
 
@@ -113,6 +120,31 @@ async def model(
         translations={tag: list(names) for tag, names in served.bundle.translations.items()},
         max_upload_mb=service.settings.max_upload_mb,
     )
+
+
+@router.get(
+    "/model/report",
+    # Not HTMLResponse, or errors would be documented as HTML too.
+    response_class=Response,
+    responses={
+        200: {"description": "The page", "content": {"text/html": {"schema": {"type": "string"}}}},
+        **GUARDED,
+        404: {"model": Problem, "description": "No such model, or one without a report"},
+    },
+    summary="How good it is on labelled pictures",
+)
+async def report(
+    request: Request,
+    model: Annotated[str | None, Query(description="Its name; without it, the default")] = None,
+) -> HTMLResponse:
+    """The page that the build wrote: accuracy, calibration, and what it gets wrong."""
+    served = _service(request).find(model)
+    if served.bundle.report is None:
+        raise NoReport(
+            f"Model {served.name} has no report.",
+            hint="Build it with labelled pictures: millisight build … --validation DIR.",
+        )
+    return HTMLResponse(served.bundle.report, headers=_REPORT_HEADERS)
 
 
 @router.get("/models", responses=GUARDED, summary="All that answers here")

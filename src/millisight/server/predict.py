@@ -2,10 +2,11 @@
 
 import json
 import time
+from typing import Any
 
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from millisight.classifier import Result
 from millisight.server.intake import (
@@ -43,6 +44,11 @@ class Answer(BaseModel):
     timings_ms: TimingsBody
     cached: bool
     warnings: list[str]
+    uncertain: bool | None = Field(
+        None,
+        description="Whether the best confidence is below the threshold that the model was built "
+        "with (`min_precision`); there only where it has one",
+    )
 
 
 PATH = "/predict"
@@ -93,7 +99,7 @@ async def _respond(request: Request, service: Service, patience: Patience) -> Re
 
 def _response(result: Result, timings: Timings, etag: str, *, cached: bool) -> Response:
     parts, server_timing = timings_of(timings)
-    body = {
+    body: dict[str, Any] = {
         "predictions": [
             {"label": one.label, "confidence": round(one.confidence, 6), "index": one.index}
             for one in result.predictions
@@ -104,6 +110,8 @@ def _response(result: Result, timings: Timings, etag: str, *, cached: bool) -> R
         "cached": cached,
         "warnings": result.warnings,
     }
+    if result.uncertain is not None:
+        body["uncertain"] = result.uncertain
     return Response(
         _encode(body),
         media_type="application/json",

@@ -103,7 +103,7 @@ def _shared_folder() -> Iterator[Path]:
     except OSError as error:
         raise SettingsError(
             "Several workers need a folder for temporary files, and none can be written to.",
-            hint="Set TMPDIR to one, or serve with --workers 1.",
+            hint="Set TMPDIR to one (in a container: --tmpfs /tmp), or serve with --workers 1.",
         ) from error
     with folder as name:
         # systemd leaves alone what is locked; it would remove files that are some days old.

@@ -20,7 +20,6 @@ export function className(one) {
   return own === one.label ? [own] : [`${own} `, make("small", one.label, { lang: "en" })];
 }
 
-/** The picture that is shown. */
 export const shown = () => current?.file;
 
 /** Show the picture at once; its answer follows. */
@@ -62,7 +61,8 @@ function renderCurrent() {
   render();
   reveal("answer");
   const best = current.answer.predictions[0];
-  say(text("said", plainName(best), percent(best.confidence), milliseconds(current.seen)));
+  const said = text("said", plainName(best), percent(best.confidence), milliseconds(current.seen));
+  say(current.answer.uncertain ? `${said}. ${text("uncertain")}` : said);
 }
 
 function keep(entry) {
@@ -75,13 +75,14 @@ function keep(entry) {
   }
 }
 
-/** Write everything again, in the language and number of the moment. */
+/** Write everything again. */
 export function render() {
   if (!current) return;
   showPicture();
   if (!current.answer) return;
   const entry = current;
   const { answer, seen } = entry;
+  element("uncertain").hidden = !answer.uncertain;
   element("predictions").replaceChildren(
     ...answer.predictions.slice(0, Math.max(1, element("k").value)).map((one) => predictionRow(entry, one)));
   const server = answer.timings_ms;
@@ -188,7 +189,6 @@ function renderHistory() {
   if (focused) strip.querySelector("[aria-current]")?.focus();
 }
 
-/** Connect the controls of the answer. */
 export function startAnswer() {
   element("k").addEventListener("input", render);
   element("strength").addEventListener("input", setStrength);
@@ -210,7 +210,6 @@ function setStrength() {
   element("heat").style.opacity = element("strength").value / 100;
 }
 
-/** After a change of language. */
 export function translateAnswer() {
   render();
   renderHistory();

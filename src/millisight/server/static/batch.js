@@ -1,7 +1,7 @@
 // Many pictures: a table that fills as answers come.
 
 import { className, plainName, showAgain } from "./answer.js";
-import { element, make, say } from "./dom.js";
+import { element, make, save, say } from "./dom.js";
 import { Failure, predict } from "./server.js";
 import { language, milliseconds, percent, text } from "./texts.js";
 
@@ -69,6 +69,7 @@ function fill(job) {
     name.firstChild.disabled = false;
     name.firstChild.onclick = () => showAgain(job);
     label.replaceChildren(...className(answer.predictions[0]));
+    if (answer.uncertain) label.append(" ", make("span", text("unsure"), { className: "badge" }));
     confidence.textContent = percent(answer.predictions[0].confidence);
     time.textContent = milliseconds(seen);
   }
@@ -132,22 +133,16 @@ function columns() {
 /** One line a picture, its three best classes; for spreadsheets, which want the mark of UTF-8. */
 function csv() {
   const ranks = [0, 1, 2];
-  const head = ["file", ...ranks.flatMap((rank) => [`label_${rank + 1}`, `confidence_${rank + 1}`]), "ms", "cached", "error"];
+  const head = ["file", ...ranks.flatMap((rank) => [`label_${rank + 1}`, `confidence_${rank + 1}`]), "ms", "cached", "uncertain", "error"];
   const lines = jobs.map(({ file, answer, seen, error }) => [
     file.name,
     ...ranks.flatMap((rank) => [answer?.predictions[rank]?.label, answer?.predictions[rank]?.confidence]),
-    seen && Math.round(1000 * seen) / 1000, answer?.cached, error?.(),
+    seen && Math.round(1000 * seen) / 1000, answer?.cached, answer?.uncertain, error?.(),
   ]);
   // Spreadsheets would take what begins like a formula for one.
   const plain = (value) => (typeof value === "string" ? value.replace(/^[=+\-@\t\r]/, "'$&") : String(value ?? ""));
   const quoted = (value) => `"${plain(value).replaceAll('"', '""')}"`;
   return "\ufeff" + [head, ...lines].map((line) => line.map(quoted).join(",") + "\r\n").join("");
-}
-
-function download() {
-  const url = URL.createObjectURL(new Blob([csv()], { type: "text/csv" }));
-  make("a", "", { href: url, download: "millisight.csv" }).click();
-  setTimeout(() => URL.revokeObjectURL(url), 10_000);
 }
 
 export function startBatch() {
@@ -156,10 +151,9 @@ export function startBatch() {
     // The button cannot keep the focus once it is of no use.
     element("scroller").focus({ preventScroll: true });
   });
-  element("csv").addEventListener("click", download);
+  element("csv").addEventListener("click", () => save(new Blob([csv()], { type: "text/csv" }), "millisight.csv"));
 }
 
-/** After a change of language. */
 export function translateBatch() {
   columns();
   jobs.forEach(fill);

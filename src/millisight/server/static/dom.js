@@ -9,9 +9,15 @@ export function make(tag, content = "", properties = {}) {
   return node;
 }
 
-/** For who listens to the page. */
+/** For listeners. */
 export function say(words) {
   element("status").textContent = words;
+}
+
+export function save(blob, download) {
+  const href = URL.createObjectURL(blob);
+  make("a", "", { href, download }).click();
+  setTimeout(() => URL.revokeObjectURL(href), 10_000);
 }
 
 /** Bring into view what has just appeared. */

@@ -1,13 +1,13 @@
 // What answers here, and how to ask it from code.
 
 import { className } from "./answer.js";
-import { element, make } from "./dom.js";
-import { asking, key, model, served } from "./server.js";
-import { text } from "./texts.js";
+import { element, make, save } from "./dom.js";
+import { asking, headers, key, model, served } from "./server.js";
+import { percent, text } from "./texts.js";
 
 function facts() {
   const { manifest, digest } = model;
-  const { weights, preprocess, measured, calibration } = manifest;
+  const { weights, preprocess, measured, calibration, confidence } = manifest;
   const { float32, bundle } = measured;
   return {
     name: `${manifest.name} (${manifest.architecture})`,
@@ -20,17 +20,29 @@ function facts() {
     accuracy: bundle ? text("accuracy", bundle.top1, float32.top1, bundle.images) : text("unmeasured"),
     agreement: text("agreement", measured.agreement, measured.agreement_images),
     calibration: calibration?.source,
+    threshold: confidence?.threshold && percent(confidence.threshold),
     digest,
   };
 }
 
 export function renderModel() {
-  const entries = Object.entries(facts()).filter(([, value]) => value !== undefined);
+  const entries = Object.entries(facts()).filter(([, value]) => value != null);
   element("facts").replaceChildren(...entries.flatMap(([key, value]) => [make("dt", text("facts")[key]), make("dd", String(value))]));
   element("choice").hidden = served.length < 2;
   element("served").replaceChildren(...served.map((name) => make("option", name)));
   element("served").value = model.name;
+  const report = element("report");
+  report.hidden = !model.manifest.files["report.html"];
+  report.href = `/model/report?${asking(model)}`;
   renderClasses();
+}
+
+/** A link shows no key. */
+async function fetchReport(event) {
+  if (!key) return;
+  event.preventDefault();
+  const response = await fetch(event.target.href, { headers: headers() });
+  if (response.ok) save(await response.blob(), "report.html");
 }
 
 function renderClasses() {
@@ -94,4 +106,5 @@ async function copyFrom(node) {
 
 export function startPanels() {
   element("search").addEventListener("input", renderClasses);
+  element("report").addEventListener("click", fetchReport);
 }

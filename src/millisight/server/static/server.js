@@ -57,12 +57,14 @@ export function explain(file, { predictions, by }, onBusy) {
   return patiently(() => ask(`/explain?${wanted}${asking(by)}`, { method: "POST", body: file }), undefined, onBusy);
 }
 
+/** What a request shows of the key. */
+export const headers = () => (key ? { Authorization: `Bearer ${key}` } : {});
+
 async function ask(path, options) {
-  if (key) options.headers = { Authorization: `Bearer ${key}` };
   let response;
   let body;
   try {
-    response = await fetch(path, options);
+    response = await fetch(path, { ...options, headers: headers() });
     body = await response.json();
   } catch (error) {
     if (error.name === "AbortError") throw error;

@@ -10,6 +10,8 @@ const ENGLISH = {
   example: (what) => `Example: ${what}`,
   answer: "Answer",
   labels: "What it sees",
+  uncertain: "The model is not sure of this. Have a person look.",
+  unsure: "uncertain",
   show: "Show",
   whyHint: "Choose a label to see which parts of the picture speak for it.",
   why: (label) => `Bright: what speaks for “${label}”. The dashed frame is what the network sees.`,
@@ -30,7 +32,7 @@ const ENGLISH = {
   model: "The model",
   facts: {
     name: "Name", weights: "Weights", sha256: "SHA-256 of the weights", precision: "Precision", size: "Size",
-    classes: "Classes", input: "Input", accuracy: "Accuracy", agreement: "Agreement", calibration: "Calibrated with", digest: "Digest",
+    classes: "Classes", input: "Input", accuracy: "Accuracy", agreement: "Agreement", calibration: "Calibrated with", threshold: "Uncertain below", digest: "Digest",
   },
   accuracy: (one, other, images) => `top-1 ${one} % (float32 ${other} %) on ${images} pictures`,
   unmeasured: "not measured with labelled pictures",
@@ -38,6 +40,7 @@ const ENGLISH = {
   search: "Search the classes",
   found: (number) => `${number} classes`,
   classes: "Classes",
+  report: "Report on its accuracy",
   code: "Use it from code",
   copy: "Copy",
   copied: "Copied",
@@ -53,19 +56,14 @@ const ENGLISH = {
   unauthorized: "This server answers only those who have a key.",
   unreadable: "The file cannot be read. Is it still there?",
   noPictures: "There are no files in what was dropped.",
+  // Of other errors the server's own words, which are English.
   other: (words) => words,
   gone: "The server does not answer. Is it still running?",
   upload_too_large: (mb) => `The picture is larger than ${mb} MB. Send a smaller one.`,
   busy: (seconds) => `The server is busy. Trying again in ${seconds} s …`,
-  unsupported_format: "This is not a picture in a supported format.",
   bad_image: "The picture is damaged and cannot be read.",
   bad_request: "The picture is empty.",
   internal: "Something went wrong inside the server. Its log says what.",
-  not_explainable: "This model cannot say why.",
-  image_too_large: "The picture has too many pixels. Scale it down.",
-  overloaded: "The server is busy. Try again in a moment.",
-  not_ready: "The model is not ready. Try again in a moment.",
-  deadline_exceeded: "The answer took too long. Try again.",
   warnings: {
     exif_rotated: "turned upright as its EXIF data say",
     alpha_on_white: "transparent parts shown on white",
@@ -86,6 +84,8 @@ const CHINESE = {
   example: (what) => `示例：${what}`,
   answer: "结果",
   labels: "识别结果",
+  uncertain: "模型对此没有把握，请人工确认。",
+  unsure: "不确定",
   show: "显示数量",
   whyHint: "点击某个类别，查看图中哪些部分支持它。",
   why: (label) => `明亮处支持“${label}”，虚线框内是网络看到的部分。`,
@@ -106,7 +106,7 @@ const CHINESE = {
   model: "模型信息",
   facts: {
     name: "名称", weights: "权重来源", sha256: "权重的 SHA-256", precision: "精度", size: "大小",
-    classes: "类别数", input: "输入尺寸", accuracy: "准确率", agreement: "一致性", calibration: "校准数据", digest: "摘要",
+    classes: "类别数", input: "输入尺寸", accuracy: "准确率", agreement: "一致性", calibration: "校准数据", threshold: "不确定阈值", digest: "摘要",
   },
   accuracy: (one, other, images) => `在 ${images} 张图片上 top-1 为 ${one} %（float32 为 ${other} %）`,
   unmeasured: "未用带标签的图片测量",
@@ -114,6 +114,7 @@ const CHINESE = {
   search: "搜索类别",
   found: (number) => `${number} 个类别`,
   classes: "类别",
+  report: "准确率报告",
   code: "在代码中使用",
   copy: "复制",
   copied: "已复制",
@@ -178,7 +179,7 @@ export function switchLanguage() {
   remember("language", language);
 }
 
-/** The text for `key`, with `values` filled in; undefined where there is none. */
+/** The text for `key`, with `values` filled in, if there is one. */
 export function text(key, ...values) {
   const entry = LANGUAGES[language][key];
   return typeof entry === "function" ? entry(...values) : entry;

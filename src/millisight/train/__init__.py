@@ -1,0 +1,1 @@
+"""Own classes: from folders of pictures to a bundle. Needs the ``build`` extra."""

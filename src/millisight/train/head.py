@@ -1,0 +1,106 @@
+"""The last layer alone: features of the frozen body computed once, then logistic regression."""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import log_loss
+from sklearn.model_selection import StratifiedShuffleSplit
+from sklearn.preprocessing import StandardScaler
+from torch import nn
+
+from millisight.activation import embedding_size, with_embedding
+from millisight.build.agreement import BATCH
+from millisight.build.checkpoint import last_layer
+from millisight.build.export import ov, to_openvino
+from millisight.build.steps import Step
+from millisight.engine import OpenVINOEngine
+from millisight.train.augment import Batches
+from millisight.train.base import Base
+
+_STRENGTHS = (3e-4, 1e-3, 3e-3, 1e-2, 3e-2)
+"""Inverse regularisation strengths that are tried, over standardised features."""
+_HELD_BACK = 0.2
+_ITERATIONS = 300
+
+Features = NDArray[np.float32]
+
+
+def fit_head(
+    base: Base, train: Batches, weights: Sequence[float], scratch: Path, *, seed: int, step: Step
+) -> None:
+    """Fit the last layer of ``base`` to the pictures, on features of the layers before it.
+
+    The pictures count mirrored, too; ``weights`` says how much each class counts. ``scratch`` is
+    a folder for what is needed meanwhile. Nothing is changed where the network does not end in a
+    linear layer.
+    """
+    graph = to_openvino(base.module.eval(), base.preprocess)
+    layer = base.module.get_submodule(last_layer(base.module))
+    if embedding_size(graph) is None or not isinstance(layer, nn.Linear):
+        return
+    file = scratch / "body.xml"
+    ov.save_model(graph, file, compress_to_fp16=False)
+    engine = OpenVINOEngine(file, precision="float32", max_batch=BATCH, change=with_embedding)
+    plain = _features(engine, train, step, mirrored=False)
+    mirrored = _features(engine, train, step, mirrored=True)
+    with step("Fitting the last layer"):
+        classes = train.classes.numpy()
+        scaler = StandardScaler().fit(np.concatenate([plain, mirrored]))
+        views = [scaler.transform(plain), scaler.transform(mirrored)]
+        counts = np.asarray(weights)[classes]
+        strength = _choose(views[0], classes, counts, seed)
+        model = _fit(np.concatenate(views), np.tile(classes, 2), np.tile(counts, 2), strength)
+        _store(model, scaler, layer)
+
+
+def _features(engine: OpenVINOEngine, train: Batches, step: Step, *, mirrored: bool) -> Features:
+    """What the last layer is given, ``(n, features)``, in the order of the pictures."""
+    pixels = train.middle[:, :, ::-1] if mirrored else train.middle
+    starts = range(0, len(pixels), BATCH)
+    title = "Computing features of the mirrored pictures" if mirrored else "Computing features"
+    with step(title, total=len(pixels)) as bar, ThreadPoolExecutor(engine.lanes) as pool:
+        parts = []
+        for part in pool.map(lambda start: engine.infer(pixels[start : start + BATCH]), starts):
+            parts.append(part)
+            bar.advance(len(part))
+    return np.concatenate(parts)
+
+
+def _choose(
+    features: Features, classes: NDArray[np.int64], counts: NDArray[np.float64], seed: int
+) -> float:
+    """The strength that does best on a fifth of the training pictures, fitted to the others."""
+    split = StratifiedShuffleSplit(1, test_size=_HELD_BACK, random_state=seed)
+    if min(np.bincount(classes)) < 2 or _HELD_BACK * len(classes) < len(set(classes)):
+        return _STRENGTHS[1]
+    fitted, held_back = next(split.split(classes, classes))
+    losses = []
+    for strength in _STRENGTHS:
+        model = _fit(features[fitted], classes[fitted], counts[fitted], strength)
+        likely = model.predict_proba(features[held_back])
+        losses.append(log_loss(classes[held_back], likely, labels=model.classes_))
+    return _STRENGTHS[int(np.argmin(losses))]
+
+
+def _fit(
+    features: Features, classes: NDArray[np.int64], counts: NDArray[np.float64], strength: float
+) -> LogisticRegression:
+    return LogisticRegression(C=strength, max_iter=_ITERATIONS).fit(features, classes, counts)
+
+
+def _store(model: LogisticRegression, scaler: StandardScaler, layer: nn.Linear) -> None:
+    """Write what ``model`` does to standardised features into ``layer``, which takes raw ones."""
+    coefficients, intercepts = model.coef_, model.intercept_
+    if len(coefficients) == 1:
+        # Of two classes scikit-learn keeps the difference alone.
+        coefficients = np.concatenate([-coefficients / 2, coefficients / 2])
+        intercepts = np.concatenate([-intercepts / 2, intercepts / 2])
+    rows = coefficients / scaler.scale_
+    with torch.no_grad():
+        layer.weight.copy_(torch.from_numpy(rows))
+        layer.bias.copy_(torch.from_numpy(intercepts - rows @ scaler.mean_))

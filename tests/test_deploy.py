@@ -1,0 +1,244 @@
+"""The files for containers are ones that Docker, Kubernetes, Prometheus and Grafana accept, and
+speak of what the server really has. The image itself: tests/image.
+"""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import promql_parser
+import pytest
+import yaml
+from prometheus_client.parser import text_string_to_metric_families
+
+from millisight.settings import ENV_PREFIX, Settings
+from tests.e2e.conftest import running
+from tests.support import encode, texture
+
+ROOT = Path(__file__).parents[1]
+DEPLOY = ROOT / "deploy"
+BIN = Path(sys.executable).parent
+MANIFESTS = sorted(set((DEPLOY / "kubernetes").glob("*.yaml")))
+KUSTOMIZATION = DEPLOY / "kubernetes" / "kustomization.yaml"
+RULES = DEPLOY / "prometheus" / "rules.yml"
+DASHBOARD = DEPLOY / "grafana" / "dashboards" / "millisight.json"
+FROM_PROMETHEUS = {"up": {"job", "instance"}}
+ADDED_BY_PROMETHEUS = {"job", "instance"}
+
+
+def read(path: Path) -> Any:
+    return yaml.safe_load(path.read_text(encoding="utf-8"))
+
+
+def accepts(*command: str | Path) -> None:
+    """``command``, a checker, finds nothing to complain of."""
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def alerts() -> list[dict[str, Any]]:
+    return [rule for group in read(RULES)["groups"] for rule in group["rules"]]
+
+
+def panels() -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads(DASHBOARD.read_text(encoding="utf-8"))["panels"]
+    return found
+
+
+EXPRESSIONS = [
+    *((rule["alert"], rule["expr"]) for rule in alerts()),
+    *((panel["title"], target["expr"]) for panel in panels() for target in panel["targets"]),
+]
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+    """A real one that has answered a picture."""
+    with (
+        running(tmp_path_factory.mktemp("home")) as one,
+        httpx.Client(base_url=one.url, timeout=30) as client,
+    ):
+        client.post("/predict", content=encode(texture(300, 300), "JPEG")).raise_for_status()
+        yield client
+
+
+@pytest.fixture(scope="module")
+def exposed(server: httpx.Client) -> dict[str, set[str]]:
+    """The names in its /metrics, with their labels."""
+    families = text_string_to_metric_families(server.get("/metrics").text)
+    return {sample.name: set(sample.labels) for family in families for sample in family.samples}
+
+
+def selectors(expression: str) -> list[promql_parser.VectorSelector]:
+    """What ``expression`` asks Prometheus for; ``ValueError`` if it is not PromQL."""
+    found: list[promql_parser.VectorSelector] = []
+
+    def visit(node: object) -> None:
+        if isinstance(node, promql_parser.MatrixSelector):
+            found.append(node.vector_selector)
+        elif isinstance(node, promql_parser.VectorSelector):
+            found.append(node)
+
+    promql_parser.walk(promql_parser.parse(expression), visit)
+    return found
+
+
+def test_the_dockerfile_has_no_bad_habits() -> None:
+    accepts(BIN / "hadolint", ROOT / "Dockerfile")
+
+
+def test_compose_accepts_its_file() -> None:
+    schema = ["--builtin-schema", "vendor.compose-spec"]
+    accepts(BIN / "check-jsonschema", *schema, ROOT / "compose.yaml")
+
+
+# Three minor releases are supported at a time; these are the oldest with what is used, and the
+# newest that the checker knows.
+@pytest.mark.parametrize("release", [["-k", "1.30"], []], ids=["oldest", "newest"])
+def test_kubernetes_accepts_the_manifests(release: list[str]) -> None:
+    manifests = [path for path in MANIFESTS if path != KUSTOMIZATION]
+    accepts(BIN / "kubernetes-validate", "--strict", *release, *manifests)
+
+
+def test_the_kustomization_names_every_manifest() -> None:
+    names = {path.name for path in MANIFESTS} - {KUSTOMIZATION.name}
+    assert set(read(KUSTOMIZATION)["resources"]) == names
+
+
+def test_one_version_everywhere() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    version = project["version"]
+    dockerfile = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+    assert f"\nARG VERSION={version}\n" in dockerfile
+    assert read(KUSTOMIZATION)["images"][0]["newTag"] == version
+
+
+def test_what_the_files_set_are_settings() -> None:
+    files = [ROOT / "Dockerfile", ROOT / "compose.yaml", *MANIFESTS]
+    text = "\n".join(path.read_text(encoding="utf-8") for path in files)
+    named = set(re.findall(rf"\b{ENV_PREFIX}([A-Z_]+)\b", text))
+    assert named
+    assert named <= {name.upper() for name in Settings.model_fields}
+
+
+def test_compose_and_kubernetes_take_away_what_the_image_does_not_need() -> None:
+    service = read(ROOT / "compose.yaml")["services"]["millisight"]
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    pod = read(DEPLOY / "kubernetes" / "deployment.yaml")["spec"]["template"]["spec"]
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    assert pod["securityContext"]["runAsUser"] == 10001
+    [container] = pod["containers"]
+    assert container["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    assert read(DEPLOY / "kubernetes" / "network.yaml")["spec"]["egress"] == []
+
+
+def test_every_file_that_compose_mounts_is_there() -> None:
+    services = read(ROOT / "compose.yaml")["services"].values()
+    mounts = [mount for service in services for mount in service.get("volumes", [])]
+    sources = [mount.split(":")[0] for mount in mounts if mount.startswith("./")]
+    assert sources
+    assert [source for source in sources if not (ROOT / source).exists()] == []
+
+
+def test_probes_ask_addresses_that_answer(server: httpx.Client) -> None:
+    pod = read(DEPLOY / "kubernetes" / "deployment.yaml")["spec"]["template"]["spec"]
+    probes = {name: value for name, value in pod["containers"][0].items() if "Probe" in name}
+    assert set(probes) == {"startupProbe", "readinessProbe", "livenessProbe"}
+    for probe in probes.values():
+        assert server.get(probe["httpGet"]["path"]).status_code == 200
+
+
+@pytest.mark.parametrize(("name", "expression"), EXPRESSIONS, ids=[name for name, _ in EXPRESSIONS])
+def test_alerts_and_panels_ask_for_what_is_exposed(
+    server: httpx.Client, exposed: dict[str, set[str]], name: str, expression: str
+) -> None:
+    routes = set(server.get("/openapi.json").json()["paths"])
+    found = selectors(expression)
+    assert found, name
+    known = exposed | FROM_PROMETHEUS
+    for selector in found:
+        assert selector.name in known
+        asked = {matcher.name: matcher.value for matcher in selector.matchers.matchers}
+        assert set(asked) <= known[selector.name] | ADDED_BY_PROMETHEUS
+        assert "route" not in asked or set(asked["route"].split("|")) <= routes
+    grouped = re.findall(r"by \(([a-z, ]+)\)", expression)
+    labels = {label.strip() for group in grouped for label in group.split(",")}
+    assert labels <= set().union(*known.values())
+
+
+def test_alerts_have_what_prometheus_allows_and_no_more() -> None:
+    [group] = read(RULES)["groups"]
+    assert set(group) == {"name", "rules"}
+    names = [rule["alert"] for rule in alerts()]
+    assert len(set(names)) == len(names)
+    for rule in alerts():
+        assert set(rule) == {"alert", "expr", "for", "labels", "annotations"}
+        assert re.fullmatch(r"\d+[smh]", rule["for"])
+        assert set(rule["annotations"]) == {"summary", "description"}
+        templates = re.findall(r"\{\{(.*?)\}\}", "".join(rule["annotations"].values()))
+        allowed = {" $labels.instance ", " $value | humanizePercentage "}
+        assert set(templates) <= allowed
+
+
+def test_promtool_accepts_what_is_for_it_and_the_right_people_are_told() -> None:
+    promtool = shutil.which("promtool")
+    if promtool is None:
+        pytest.skip("promtool is not installed: it comes with Prometheus")
+    accepts(promtool, "check", "config", DEPLOY / "prometheus" / "prometheus.yml")
+    accepts(promtool, "test", "rules", ROOT / "tests" / "alerts.yml")
+
+
+def test_prometheus_and_grafana_find_each_other_and_the_server() -> None:
+    services = read(ROOT / "compose.yaml")["services"]
+    scrape = read(DEPLOY / "prometheus" / "prometheus.yml")
+    assert scrape["rule_files"] == [RULES.name]
+    [job] = scrape["scrape_configs"]
+    assert job["static_configs"] == [{"targets": ["millisight:8000"]}]
+    provisioning = DEPLOY / "grafana" / "provisioning"
+    [source] = read(provisioning / "datasources" / "prometheus.yaml")["datasources"]
+    assert source["url"] == "http://prometheus:9090"
+    assert {"millisight", "prometheus", "grafana"} == set(services)
+    for panel in panels():
+        assert panel["datasource"] == {"type": "prometheus", "uid": source["uid"]}
+    [provider] = read(provisioning / "dashboards" / "millisight.yaml")["providers"]
+    folder = provider["options"]["path"]
+    assert f"./deploy/grafana/dashboards:{folder}:ro" in services["grafana"]["volumes"]
+    home = services["grafana"]["environment"]["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"]
+    assert home == f"{folder}/{DASHBOARD.name}"
+
+
+@pytest.mark.parametrize(
+    ("wish", "status", "says"),
+    [
+        ("auto", 0, "the image serves the starter model"),
+        ("no", 0, "as asked"),
+        ("yes", 1, "resnet18-f37072fd.pth"),
+        ("perhaps", 2, "auto, yes or no"),
+    ],
+)
+def test_the_image_has_resnet18_only_where_its_weights_can_be_had(
+    tmp_path: Path, wish: str, status: int, says: str
+) -> None:
+    # Nothing listens at port 9.
+    told = {"WITH_RESNET18": wish, "WEIGHTS_MIRROR": "http://127.0.0.1:9", "TORCH_INDEX": "none"}
+    done = subprocess.run(
+        ["sh", DEPLOY / "image" / "bake-resnet18", tmp_path],
+        env=os.environ | told, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == status
+    assert says in done.stdout + done.stderr
+    assert list(tmp_path.iterdir()) == []
