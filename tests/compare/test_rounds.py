@@ -1,6 +1,8 @@
 """Engines in processes of their own, in turns: OpenVINO's, on the starter's graph."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +28,24 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     random = np.random.default_rng(3)
     np.save(file, random.integers(0, 256, (5, 224, 224, 3), np.uint8))
     return file
+
+
+class Steps:
+    """Steps that nobody sees, and how far each bar has come."""
+
+    def __init__(self) -> None:
+        self.done: dict[str, float] = {}
+        self._now = ""
+
+    @contextmanager
+    def __call__(self, title: str, *, total: float = 0) -> Iterator["Steps"]:
+        self._now = title
+        self.done[title] = 0
+        yield self
+        assert self.done[title] == total
+
+    def advance(self, amount: float) -> None:
+        self.done[self._now] += amount
 
 
 def hall(pictures: Path, *names: str) -> Hall:
@@ -60,8 +80,8 @@ def test_engines_take_turns_and_one_that_fails_leaves_the_others_alone(
 ) -> None:
     place = hall(pictures, "openvino_int8", "openvino_float32")
     broken = Hall({**place.folders, "openvino_bf16": tmp_path}, pictures, place.cores, "CPU")
-    said: list[str] = []
-    found = measure(broken, (1,), EFFORT, said.append)
+    steps = Steps()
+    found = measure(broken, (1,), EFFORT, steps)
     assert set(found.failed) == {"openvino_bf16"}
     assert found.failed["openvino_bf16"]
     order = [(one.round, one.batch, one.engine) for one in found.samples]
@@ -73,7 +93,11 @@ def test_engines_take_turns_and_one_that_fails_leaves_the_others_alone(
     assert len(order) == 8
     both = found.answers["openvino_int8"], found.answers["openvino_float32"]
     assert agreement(*both) == 100
-    assert "Measuring on 1 core" in said
+    assert steps.done == {
+        "Loading openvino_int8 on 1 core": 0, "Loading openvino_float32 on 1 core": 0,
+        "Loading openvino_bf16 on 1 core": 0, "Asking each for all pictures": 2,
+        "Measuring on 1 core": EFFORT.rounds,
+    }  # fmt: skip
 
 
 def test_a_station_that_is_killed_is_reported_as_dead(pictures: Path) -> None:

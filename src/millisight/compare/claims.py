@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from millisight.compare.engines import REFERENCE
-from millisight.compare.findings import Results, Row, Spread
+from millisight.compare.findings import Results, Row, Spread, cores_in_words
 
 NEAR = 0.05
 """Differences below this are none: two runs on a quiet machine differ by as much."""
@@ -43,7 +43,9 @@ def _faster(says: str, row: Row | None, threads: int, promised: tuple[float, flo
     if found is None or found.ratio is None:
         return _unknown(says, row)
     gain = found.ratio.median - 1
-    measured = f"{_signed(gain)} on {_cores(threads)} ({_range(found.ratio)} in the middle rounds)"
+    measured = (
+        f"{_signed(gain)} on {cores_in_words(threads)} ({_range(found.ratio)} in the middle rounds)"
+    )
     least, most = promised
     if gain <= NEAR:
         verdict = "Not so: no difference worth the name." if gain > -NEAR else "Not so: slower."
@@ -105,10 +107,6 @@ def _processes(found: Spread | None) -> Claim:
 
 def _unknown(says: str, row: Row | None) -> Claim:
     return Claim(says, row.failed if row and row.failed else "not measured", "Not known here.")
-
-
-def _cores(threads: int) -> str:
-    return "1 core" if threads == 1 else f"{threads} cores"
 
 
 def _signed(share: float) -> str:

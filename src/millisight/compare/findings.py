@@ -113,6 +113,11 @@ def spread(values: Sequence[float]) -> Spread:
     return Spread(middle, low, high)
 
 
+def cores_in_words(number: int) -> str:
+    """``1 core``, ``2 cores``."""
+    return "1 core" if number == 1 else f"{number} cores"
+
+
 def latencies(samples: Iterable[Sample], engine: str, reference: str) -> tuple[Latency, ...]:
     """Of single pictures, one entry for each number of threads."""
     single = [one for one in samples if one.batch == 1]

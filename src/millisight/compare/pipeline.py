@@ -15,7 +15,7 @@ import numpy as np
 
 from millisight.build.steps import Step
 from millisight.compare.engines import REFERENCE, find_engine
-from millisight.compare.findings import Results, Row, latencies, throughputs
+from millisight.compare.findings import Results, Row, cores_in_words, latencies, throughputs
 from millisight.compare.pictures import Pictures, agreement
 from millisight.compare.rounds import (
     Effort,
@@ -25,6 +25,7 @@ from millisight.compare.rounds import (
     processes_against_one,
 )
 from millisight.compare.source import Choice, Source, gather
+from millisight.compare.station import LEAST_CALLS, WARM_UP
 from millisight.cpu import find_cores
 from millisight.devices import check_device
 from millisight.errors import MillisightError
@@ -62,7 +63,7 @@ def compare(options: CompareOptions, settings: Settings, step: Step) -> Results:
         file = Path(scratch) / "pictures.npy"
         np.save(file, pictures.pixels)
         hall = Hall(folders, file, find_cores(), settings.device)
-        found = measure(hall, options.threads, options.effort, lambda what: _say(step, what))
+        found = measure(hall, options.threads, options.effort, step)
         found.failed.update(failed)
         rows = tuple(_row(name, folders, pictures, found) for name in options.engines)
         processes = None
@@ -108,11 +109,6 @@ def _prepare(source: Source, engines: tuple[str, ...]) -> tuple[dict[str, Path],
     return folders, failed
 
 
-def _say(step: Step, what: str) -> None:
-    with step(what):
-        pass
-
-
 def _row(name: str, folders: Mapping[str, Path], pictures: Pictures, found: Findings) -> Row:
     engine = find_engine(name)
     row = Row(
@@ -146,8 +142,9 @@ def _method(options: CompareOptions, device: str) -> str:
     effort = options.effort
     return (
         f"{effort.rounds} rounds; in each, every engine has a turn of {effort.seconds:g} s (or "
-        "three calls) in a process of its own, after two calls that do not count. Processes are "
-        f"kept to {' and then to '.join(map(str, options.threads))} core(s), with as many threads. "
+        f"{LEAST_CALLS} calls) in a process of its own, after {1e3 * WARM_UP:g} ms (or one call) "
+        "that do not count. Processes and their threads are kept to "
+        f"{' and then to '.join(map(cores_in_words, options.threads))}, one thread a core. "
         f"OpenVINO on {device}."
     )
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import matplotlib as mpl
 
-from millisight.compare.findings import Results, Row
+from millisight.compare.findings import Results, Row, cores_in_words
 from millisight.compare.report import ordered
 
 mpl.use("svg")
@@ -25,7 +25,7 @@ def draw(results: Results, file: Path) -> None:
     for number, threads in enumerate(results.threads):
         places = [place + height * (number - (len(results.threads) - 1) / 2) for place, _ in
                   enumerate(rows)]  # fmt: skip
-        label = "1 core" if threads == 1 else f"{threads} cores"
+        label = cores_in_words(threads)
         bars = left.barh(
             places, [_ms(row, threads) for row in rows], height, label=label,
             color=_COLORS[number % len(_COLORS)],

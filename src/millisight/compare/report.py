@@ -8,7 +8,7 @@ from rich import box
 from rich.table import Table
 
 from millisight.compare.claims import Claim
-from millisight.compare.findings import Latency, Results, Row
+from millisight.compare.findings import Latency, Results, Row, cores_in_words
 
 PLOT = "comparison.svg"
 
@@ -16,7 +16,9 @@ PLOT = "comparison.svg"
 def columns(results: Results) -> list[str]:
     """The heads of the table."""
     times = [
-        part for threads in results.threads for part in (f"ms, {_cores(threads)}", "p95", "× eager")
+        part
+        for threads in results.threads
+        for part in (f"ms, {cores_in_words(threads)}", "p95", "× eager")
     ]
     return [
         "engine", "precision", "MB", *times, "images/s (batch)", "memory", "load",
@@ -141,7 +143,3 @@ def as_json(results: Results, found: Sequence[Claim]) -> str:
         written["accuracy"] = row.accuracy and row.accuracy.model_dump()
     body["claims"] = [dataclasses.asdict(one) for one in found]
     return json.dumps(body, ensure_ascii=False, indent=2) + "\n"
-
-
-def _cores(threads: int) -> str:
-    return "1 core" if threads == 1 else f"{threads} cores"

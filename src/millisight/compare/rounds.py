@@ -1,18 +1,20 @@
 """Engines take turns in rounds, each in its own process, on cores that are said."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from millisight.compare.findings import Sample, Spread, spread
+from millisight.compare.findings import Sample, Spread, cores_in_words, spread
 from millisight.compare.protocol import Place
 from millisight.compare.station import Loaded, Station, Turn
 from millisight.cpu import Cores
 from millisight.engine import Logits
 from millisight.errors import MillisightError
 
-Say = Callable[[str], None]
+if TYPE_CHECKING:
+    from millisight.build.steps import Bar, Step
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,22 +54,27 @@ class Findings:
     failed: dict[str, str] = field(default_factory=dict)
 
 
-def measure(hall: Hall, threads: Sequence[int], effort: Effort, say: Say) -> Findings:
+def measure(hall: Hall, threads: Sequence[int], effort: Effort, step: "Step") -> Findings:
     """Every engine with each number of threads: single pictures, and with the most threads
     batches too. An engine that fails is left out from then on."""
     found = Findings()
     most = max(threads)
     for number in threads:
         batches = effort.batches if number == most else (1,)
-        with _stations(hall, number, found, say, keep_loaded=number == most) as stations:
+        with _stations(hall, number, found, step, keep_loaded=number == most) as stations:
             if number == most:
-                say("Asking each for all pictures")
-                for name in list(stations):
-                    with _failing(name, stations, found):
-                        found.answers[name] = stations[name].answers()
-            say(f"Measuring on {number} core{'s' if number > 1 else ''}")
-            _rounds(stations, number, batches, effort, found)
+                _ask(stations, found, step)
+            with step(f"Measuring on {cores_in_words(number)}", total=effort.rounds) as bar:
+                _rounds(stations, number, batches, effort, found, bar)
     return found
+
+
+def _ask(stations: dict[str, Station], found: Findings, step: "Step") -> None:
+    with step("Asking each for all pictures", total=len(stations)) as bar:
+        for name in list(stations):
+            with _failing(name, stations, found):
+                found.answers[name] = stations[name].answers()
+            bar.advance(1)
 
 
 def _rounds(
@@ -76,6 +83,7 @@ def _rounds(
     batches: Sequence[int],
     effort: Effort,
     found: Findings,
+    bar: "Bar",
 ) -> None:
     for turn in range(effort.rounds):
         for batch in batches:
@@ -86,11 +94,12 @@ def _rounds(
                 with _failing(name, stations, found):
                     calls = stations[name].take(Turn(batch, effort.seconds))
                     found.samples.append(Sample(name, threads, batch, turn, calls))
+        bar.advance(1)
 
 
 @contextmanager
 def _stations(
-    hall: Hall, threads: int, found: Findings, say: Say, *, keep_loaded: bool
+    hall: Hall, threads: int, found: Findings, step: "Step", *, keep_loaded: bool
 ) -> Iterator[dict[str, Station]]:
     """The processes of all engines that have not failed, started one after another."""
     stations: dict[str, Station] = {}
@@ -98,12 +107,12 @@ def _stations(
         for name in hall.folders:
             if name in found.failed:
                 continue
-            say(f"Loading {name}")
-            stations[name] = hall.station(name, threads)
-            with _failing(name, stations, found):
-                loaded = stations[name].loaded()
-                if keep_loaded:
-                    found.loaded[name] = loaded
+            with step(f"Loading {name} on {cores_in_words(threads)}"):
+                stations[name] = hall.station(name, threads)
+                with _failing(name, stations, found):
+                    loaded = stations[name].loaded()
+                    if keep_loaded:
+                        found.loaded[name] = loaded
         yield stations
     finally:
         for station in stations.values():

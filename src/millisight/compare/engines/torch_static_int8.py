@@ -44,7 +44,18 @@ def _calibrate(source: "Source") -> Any:
     prepared = quantize_pt2e.prepare_pt2e(exported, quantizer)
     for batch in source.example(_SAMPLES).split(_BATCH):
         prepared(batch)
-    return quantize_pt2e.convert_pt2e(prepared)
+    converted = quantize_pt2e.convert_pt2e(prepared)
+    _leave_out_replaced(converted)
+    return converted
+
+
+def _leave_out_replaced(converted: Any) -> None:
+    """Remove the float32 weights that INT8 ones stand beside, which would be saved too."""
+    used = {node.target for node in converted.graph.nodes if node.op == "get_attr"}
+    named = [*converted.named_parameters(), *converted.named_buffers()]
+    for name in {name for name, _ in named} - used:
+        owner, _, last = name.rpartition(".")
+        delattr(converted.get_submodule(owner), last)
 
 
 class StaticInt8:
