@@ -30,9 +30,11 @@ def test_without_the_extra_a_sentence_says_what_to_install(command: tuple[str, .
         (("--threads", "one"), "not a list of numbers"),
         (("--batch", "0"), "not a list of numbers"),
         (("--rounds", "0"), "--rounds"),
+        (("--engine", "tensorrt"), "There is no engine 'tensorrt'"),
+        (("--engine", "tensorrt"), "There are torch_eager, onnxruntime_float32"),
     ],
 )
-def test_wrong_numbers_are_refused_before_anything_is_done(
+def test_wrong_options_are_refused_before_anything_is_done(
     tmp_path: Path, arguments: tuple[str, ...], words: str
 ) -> None:
     done = run("compare", "--output", str(tmp_path / "out"), *arguments)

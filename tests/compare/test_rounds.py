@@ -10,7 +10,7 @@ import pytest
 
 from millisight.bundle import starter_path
 from millisight.compare.engines import REFERENCE, engine_names, find_engine
-from millisight.compare.pictures import agreement, read_pictures
+from millisight.compare.pictures import agreement, read_folder
 from millisight.compare.processor import has_bf16, has_vnni
 from millisight.compare.protocol import Place
 from millisight.compare.rounds import Effort, Hall, measure, processes_against_one
@@ -122,11 +122,11 @@ def test_pictures_have_classes_where_their_names_say_so(tmp_path: Path) -> None:
         data = encode(texture(300, 260, number), "PNG")
         (tmp_path / f"{number}_photo.png").write_bytes(data)
     (tmp_path / "2_broken.png").write_bytes(b"\x89PNG\r\n\x1a\n broken")
-    found = read_pictures(tmp_path, ["a", "b", "c"], PREPROCESS)
+    found = read_folder(tmp_path, ["a", "b", "c"], PREPROCESS)
     assert found.pixels.shape == (3, 224, 224, 3)
     assert sorted(found.truth or ()) == [0, 1, 2]
     (tmp_path / "another.png").write_bytes((tmp_path / "0_photo.png").read_bytes())
-    unlabelled = read_pictures(tmp_path, ["a", "b", "c"], PREPROCESS)
+    unlabelled = read_folder(tmp_path, ["a", "b", "c"], PREPROCESS)
     assert unlabelled.truth is None
     assert unlabelled.accuracy(np.zeros((4, 3), np.float32)) is None
     assert "4 pictures" in unlabelled.source
@@ -135,7 +135,7 @@ def test_pictures_have_classes_where_their_names_say_so(tmp_path: Path) -> None:
 
 def test_a_folder_without_pictures_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no pictures that can be read"):
-        read_pictures(tmp_path, ["a"], PREPROCESS)
+        read_folder(tmp_path, ["a"], PREPROCESS)
 
 
 @pytest.mark.parametrize(

@@ -85,9 +85,13 @@ def compare(
     """Run MODEL with every engine that is installed over the same pictures, in turns, and compare
     speed, size, memory and accuracy. Let nothing else run meanwhile.
 
+    MODEL is one that build knows, or a bundle that train made: then the pictures of the training
+    are the default.
+
     \b
     Examples:
       millisight compare
+      millisight compare steel
       millisight compare efficientnet_lite0 --images labelled/ --claims
       millisight compare resnet18 --weights steel.pth --labels steel.txt --images steel/
     """
@@ -100,6 +104,7 @@ def compare(
         raise BadParameter(
             f"{max(threads)} cores are more than there are.", hint=f"There are {cores} here."
         )
+    engines = _chosen(engine)
     with building("compare …", "build,compare"):
         import matplotlib as mpl  # noqa: F401 (said now, not after ten minutes)
 
@@ -112,7 +117,7 @@ def compare(
         threads=threads,
         # Everything is compared with single pictures.
         effort=Effort(rounds, seconds, tuple(sorted({1, *batch}))),
-        engines=_chosen(engine),
+        engines=engines,
         **given,
     )
     results = run(options, settings, console_steps(Console(stderr=True)))

@@ -47,7 +47,7 @@ def export(model: str, output: Path | None, **given: Any) -> None:
     """Write MODEL into one file (OpenVINO: two) and check its answers against the bundle with the
     same weights, or where there is none, against the graph that a bundle is made of.
 
-    The input is uint8 pixels (n, height, width, 3), RGB; normalisation is inside. What the input
+    MODEL is one that build knows, or a bundle that train made. The input is uint8 pixels (n, height, width, 3), RGB; normalisation is inside. What the input
     must be and the names of the classes are written into the file.
 
     \b

@@ -55,7 +55,7 @@ def crops(check: Sequence[NDArray[np.uint8]]) -> Pictures:
     return Pictures(np.stack(check), None, f"{len(check)} crops of photographs, without labels")
 
 
-def read_pictures(folder: Path, labels: Sequence[str], preprocess: Preprocess) -> Pictures:
+def read_folder(folder: Path, labels: Sequence[str], preprocess: Preprocess) -> Pictures:
     """The pictures of ``folder``, with their classes where its names say them.
 
     Raises ``DataError`` where none can be read.
@@ -65,6 +65,17 @@ def read_pictures(folder: Path, labels: Sequence[str], preprocess: Preprocess) -
         found = list(labelled_pictures(folder, labels))
     except DataError:
         found = [(path, None) for path in find_pictures([folder])]
+    return read_pictures(found, f"pictures of {folder.name}", preprocess)
+
+
+def read_pictures(
+    some: Sequence[tuple[Path, int | None]], source: str, preprocess: Preprocess
+) -> Pictures:
+    """``some`` pictures, with their classes where these are known; ``source`` says what they are.
+
+    Raises ``DataError`` where none can be read.
+    """
+    found = list(some)
     random.Random(_SEED).shuffle(found)  # noqa: S311 (a choice of pictures, not a secret)
     pixels: list[NDArray[np.uint8]] = []
     truth: list[int | None] = []
@@ -80,12 +91,12 @@ def read_pictures(folder: Path, labels: Sequence[str], preprocess: Preprocess) -
             continue
         truth.append(right)
     if not pixels:
-        raise DataError(f"There are no pictures that can be read in {folder}.")
+        raise DataError(f"There are no pictures that can be read among the {source}.")
     known = [right for right in truth if right is not None]
     labelled = len(known) == len(pixels)
     words = "labelled" if labelled else "without labels"
     return Pictures(
         np.stack(pixels),
         tuple(known) if labelled else None,
-        f"{len(pixels)} pictures of {folder.name}, {words}",
+        f"{len(pixels)} {source}, {words}",
     )

@@ -10,13 +10,15 @@ import numpy as np
 import torch
 
 from millisight.build.agreement import engine_for, run_all
-from millisight.build.calibrate import CalibrationSet, Pixels, default_set, folder_set
+from millisight.build.calibrate import CalibrationSet, Pixels, default_set, folder_set, paths_set
 from millisight.build.export import ov, to_openvino
+from millisight.build.kept import Sides
 from millisight.build.quantize import quantize
 from millisight.build.steps import Step
 from millisight.build.zoo import LoadedModel, load_model
 from millisight.compare.network import Network
-from millisight.compare.pictures import Pictures, crops, read_pictures
+from millisight.compare.pictures import Pictures, crops, read_folder, read_pictures
+from millisight.compare.trained import find_trained
 from millisight.runtime import Graph
 from millisight.settings import Settings
 
@@ -93,23 +95,35 @@ def gather(
 ) -> tuple[Source, Pictures]:
     """What the engines are made of, and the pictures they are looked at with.
 
-    Raises ``DataError`` and what ``load_model`` raises.
+    Raises ``DataError`` and what ``find_trained`` and ``load_model`` raise.
     """
-    model = load_model(
+    found = find_trained(choice.model, settings.home) if choice.weights is None else None
+    model, sides = found or (_load(choice, settings, step), Sides())
+    calibration = _calibration(choice, model, sides, step)
+    if choice.images is not None:
+        pictures = read_folder(choice.images, model.labels, model.preprocess)
+    elif sides.validation:
+        source = "pictures that the training was validated with"
+        pictures = read_pictures(sides.validation, source, model.preprocess)
+    else:
+        pictures = crops(calibration.check)
+    return Source(model, calibration, scratch, step), pictures
+
+
+def _load(choice: Choice, settings: Settings, step: Step) -> LoadedModel:
+    return load_model(
         choice.model,
         weights=choice.weights,
         labels=choice.labels,
         mirror=settings.weights_mirror,
         step=step,
     )
-    calibration = (
-        default_set(model.preprocess, step)
-        if choice.calibration is None
-        else folder_set(choice.calibration, model.preprocess, step)
-    )
-    pictures = (
-        crops(calibration.check)
-        if choice.images is None
-        else read_pictures(choice.images, model.labels, model.preprocess)
-    )
-    return Source(model, calibration, scratch, step), pictures
+
+
+def _calibration(choice: Choice, model: LoadedModel, sides: Sides, step: Step) -> CalibrationSet:
+    if choice.calibration is not None:
+        return folder_set(choice.calibration, model.preprocess, step)
+    if sides.train:
+        paths = [path for path, _ in sides.train]
+        return paths_set(paths, "the training pictures", model.preprocess, step)
+    return default_set(model.preprocess, step)
