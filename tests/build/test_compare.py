@@ -62,12 +62,6 @@ class Silent:
         """See ``Bar``."""
 
 
-def size_of(source: Source, name: str, folder: Path) -> int:
-    """Bytes of what an engine writes."""
-    find_engine(name).prepare(source, folder)
-    return sum(file.stat().st_size for file in folder.iterdir())
-
-
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", engine_names())
 def test_every_engine_answers_as_torch_does(name: str, source: Source, tmp_path: Path) -> None:
@@ -87,6 +81,16 @@ def test_every_engine_answers_as_torch_does(name: str, source: Source, tmp_path:
         logits = infer(pixels[:size])
         assert logits.dtype == np.float32
         assert np.abs(logits - expected[:size]).max() < near
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_exported_int8_holds_no_float32_weights_beside(source: Source, tmp_path: Path) -> None:
+    pytest.importorskip("torchao")
+    find_engine("torch_static_int8").prepare(source, tmp_path)
+    program = torch.export.load(tmp_path / "network.pt2")
+    tensors = [*program.state_dict.values(), *program.constants.values()]
+    assert sum(one.numel() for one in tensors if one.dtype == torch.int8) > 5000
+    assert sum(one.numel() for one in tensors if one.dtype == torch.float32) < 500
 
 
 @pytest.fixture
@@ -128,4 +132,3 @@ def test_the_command_measures_side_by_side_and_judges_the_claims(
     for claim in body["claims"]:
         assert claim["says"] in done.stdout
         assert claim["verdict"] in page
-

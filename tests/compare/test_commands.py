@@ -41,3 +41,15 @@ def test_wrong_options_are_refused_before_anything_is_done(
     assert done.returncode == 2
     assert words in done.stderr
     assert not (tmp_path / "out").exists()
+
+
+def test_a_precision_that_a_format_cannot_hold_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "x.pt"
+    done = run(
+        "export", "resnet18", "--format", "torchscript", "--precision", "int8",
+        "--output", str(file),
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert "torchscript is not written in int8" in done.stderr
+    assert "float32" in done.stderr
+    assert not file.exists()

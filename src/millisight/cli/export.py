@@ -16,7 +16,7 @@ from millisight.cli.built import (
     weights_option,
 )
 from millisight.cli.options import setting_options
-from millisight.compare.formats import FORMATS, SUFFIXES
+from millisight.compare.formats import FORMATS, SUFFIXES, check_precision
 from millisight.manifest import Accuracy, Precision
 
 
@@ -47,8 +47,9 @@ def export(model: str, output: Path | None, **given: Any) -> None:
     """Write MODEL into one file (OpenVINO: two) and check its answers against the bundle with the
     same weights, or where there is none, against the graph that a bundle is made of.
 
-    MODEL is one that build knows, or a bundle that train made. The input is uint8 pixels (n, height, width, 3), RGB; normalisation is inside. What the input
-    must be and the names of the classes are written into the file.
+    MODEL is one that build knows, or a bundle that train made. The input is uint8 pixels
+    (n, height, width, 3), RGB; normalisation is inside. What the input must be and the names of
+    the classes are written into the file.
 
     \b
     Examples:
@@ -56,6 +57,7 @@ def export(model: str, output: Path | None, **given: Any) -> None:
       millisight export efficientnet_lite0 --format onnx --precision int8 --images labelled/
     """
     settings = take_settings(given)
+    check_precision(given["format"], given["precision"])
     with building("export …", "build,compare"):
         from millisight.build import console_steps
         from millisight.compare.export import ExportOptions

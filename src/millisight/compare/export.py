@@ -16,11 +16,11 @@ from millisight.build.steps import Step
 from millisight.build.zoo import LoadedModel
 from millisight.bundle import Bundle, list_bundles, read_bundle
 from millisight.compare import with_onnxruntime, with_torch
-from millisight.compare.formats import FORMATS, SUFFIXES
+from millisight.compare.formats import SUFFIXES
 from millisight.compare.pictures import Pictures, agreement
 from millisight.compare.source import Choice, Source, gather
 from millisight.engine import Logits
-from millisight.errors import BadParameter, BundleError, NotWritten
+from millisight.errors import BundleError, NotWritten
 from millisight.manifest import Accuracy, Precision
 from millisight.settings import Settings
 
@@ -57,15 +57,9 @@ class Exported:
 def export(options: ExportOptions, settings: Settings, step: Step) -> Exported:
     """Write the model, open the file and compare its answers with the bundle's.
 
-    Raises ``BadParameter`` for a precision that the format cannot hold, ``NotWritten``,
-    ``DataError`` and what ``load_model`` raises.
+    The precision is one that ``check_precision`` passes. Raises ``NotWritten`` and what ``gather``
+    raises.
     """
-    possible = FORMATS[options.format]
-    if options.precision not in possible:
-        raise BadParameter(
-            f"{options.format} is not written in {options.precision}.",
-            hint=f"Possible: {', '.join(possible)}.",
-        )
     with tempfile.TemporaryDirectory() as scratch:
         source, pictures = gather(options, settings, Path(scratch), step)
         with step(f"Writing {options.output}"):
@@ -147,24 +141,25 @@ def _answers(options: ExportOptions, pictures: Pictures) -> Logits:
 def _bundle_answers(source: Source, settings: Settings, pictures: Pictures) -> tuple[str, Logits]:
     """Of the bundle with the same weights, or where there is none of the graph that one is made
     of; and which it was."""
-    bundle = _bundle_of(source.model, settings)
-    if bundle is None:
+    found = _bundle_of(source.model, settings)
+    if found is None:
         file = source.scratch / "bundle.xml"
         ov.save_model(source.openvino, file, compress_to_fp16=False)
         return "the float32 graph of a bundle", run_all(
             engine_for(file, "float32"), list(pictures.pixels)
         )
+    name, bundle = found
     engine = engine_for(bundle.graph, bundle.manifest.precision)
-    name = f"the bundle {bundle.manifest.name} ({bundle.manifest.precision})"
-    return name, run_all(engine, list(pictures.pixels))
+    answers = run_all(engine, list(pictures.pixels))
+    return f"the bundle {name} ({bundle.manifest.precision})", answers
 
 
-def _bundle_of(model: LoadedModel, settings: Settings) -> Bundle | None:
-    for _, path in list_bundles(settings.home):
+def _bundle_of(model: LoadedModel, settings: Settings) -> tuple[str, Bundle] | None:
+    for name, path in list_bundles(settings.home):
         try:
             bundle = read_bundle(path)
         except BundleError:
             continue
         if bundle.manifest.weights.sha256 == model.weights.sha256:
-            return bundle
+            return name, bundle
     return None
