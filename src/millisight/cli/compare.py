@@ -52,12 +52,12 @@ def _numbers(
     "--batch", callback=_numbers, default="1,4,16", show_default=True, help="Sizes of batches."
 )
 @click.option(
-    "--rounds", type=click.IntRange(1), default=10, show_default=True, help="Turns of each engine."
+    "--rounds", type=click.IntRange(1), default=6, show_default=True, help="Turns of each engine."
 )
 @click.option(
     "--seconds",
     type=click.FloatRange(0.01, 60),
-    default=0.4,
+    default=0.3,
     show_default=True,
     help="Length of a turn.",
 )

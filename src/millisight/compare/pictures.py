@@ -17,7 +17,7 @@ from millisight.manifest import Accuracy, Preprocess
 from millisight.pictures import find_pictures, labelled_pictures
 from millisight.predictions import top_indices
 
-MOST = 300
+MOST = 200
 """More are thinned out, the same ones each time."""
 _SEED = 20
 _PART = 4

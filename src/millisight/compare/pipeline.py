@@ -33,6 +33,9 @@ from millisight.record import cpu_model
 from millisight.settings import Settings
 
 _PACKAGES = ("torch", "torchvision", "torchao", "onnx", "onnxruntime", "openvino", "nncf", "numpy")
+_CALIBRATION = 128
+"""Pictures that INT8 is calibrated with. A build takes more, for minutes that are not at hand."""
+
 _CLAIMED = "torch_traced"
 """What the article runs."""
 
@@ -57,8 +60,10 @@ def compare(options: CompareOptions, settings: Settings, step: Step) -> Results:
     started = time.monotonic()
     check_device(settings.device)
     with tempfile.TemporaryDirectory() as scratch:
-        source, pictures = gather(options, settings, Path(scratch), step)
-        model, calibration = source.model, source.pictures
+        whole, pictures = gather(options, settings, Path(scratch), step)
+        calibration = replace(whole.pictures, samples=whole.samples(_CALIBRATION))
+        source = replace(whole, pictures=calibration)
+        model = source.model
         folders, failed = _prepare(source, options.engines)
         file = Path(scratch) / "pictures.npy"
         np.save(file, pictures.pixels)
@@ -75,7 +80,7 @@ def compare(options: CompareOptions, settings: Settings, step: Step) -> Results:
         date=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
         machine=f"{cpu_model()}; cores: {cores}; {_memory_gb():.0f} GB of memory",
         model=f"{model.architecture}, {len(model.labels)} classes; weights: {model.weights.source}",
-        pictures=f"{pictures.source}; calibrated with {calibration.images} {calibration.source}",
+        pictures=f"{pictures.source}; calibrated with {len(calibration.samples)} of {calibration.source}",
         method=_method(options, settings.device),
         versions=_versions(),
         rows=rows,
