@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from millisight.build.steps import Step
+from millisight.build.zoo import LoadedModel
 from millisight.compare.engines import REFERENCE, find_engine
 from millisight.compare.findings import Results, Row, cores_in_words, latencies, throughputs
 from millisight.compare.pictures import Pictures, agreement
@@ -63,7 +64,6 @@ def compare(options: CompareOptions, settings: Settings, step: Step) -> Results:
         whole, pictures = gather(options, settings, Path(scratch), step)
         calibration = replace(whole.pictures, samples=whole.samples(_CALIBRATION))
         source = replace(whole, pictures=calibration)
-        model = source.model
         folders, failed = _prepare(source, options.engines)
         file = Path(scratch) / "pictures.npy"
         np.save(file, pictures.pixels)
@@ -75,12 +75,12 @@ def compare(options: CompareOptions, settings: Settings, step: Step) -> Results:
         if options.claims and _CLAIMED in found.answers:
             with step("Measuring one process a core against one process"):
                 processes = processes_against_one(hall, _CLAIMED, options.effort)
-    cores = find_cores().describe()
     return Results(
         date=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
-        machine=f"{cpu_model()}; cores: {cores}; {_memory_gb():.0f} GB of memory",
-        model=f"{model.architecture}, {len(model.labels)} classes; weights: {model.weights.source}",
-        pictures=f"{pictures.source}; calibrated with {len(calibration.samples)} of {calibration.source}",
+        machine=f"{cpu_model()}; cores: {hall.cores.describe()}; {_memory_gb():.0f} GB of memory",
+        model=_described(source.model),
+        pictures=f"{pictures.source}; INT8 calibrated with {len(calibration.samples)} inputs of "
+        f"{calibration.source}",
         method=_method(options, settings.device),
         versions=_versions(),
         rows=rows,
@@ -88,6 +88,10 @@ def compare(options: CompareOptions, settings: Settings, step: Step) -> Results:
         seconds=round(time.monotonic() - started, 1),
         threads=options.threads,
     )
+
+
+def _described(model: LoadedModel) -> str:
+    return f"{model.architecture}, {len(model.labels)} classes; weights: {model.weights.source}"
 
 
 def _prepare(source: Source, engines: tuple[str, ...]) -> tuple[dict[str, Path], dict[str, str]]:

@@ -1,5 +1,6 @@
 """An engine in a process of its own: what goes on there, and how it is asked from here."""
 
+import logging
 import os
 import tempfile
 import time
@@ -99,6 +100,8 @@ def _work(
         os.environ["OMP_NUM_THREADS"] = str(place.threads)
         os.environ["TORCHINDUCTOR_CACHE_DIR"] = cache
         warnings.simplefilter("ignore")
+        # Compilers tell of what they do not find, such as graphics cards.
+        logging.disable(logging.WARNING)
         try:
             _serve(name, folder, np.load(pictures, mmap_mode="r"), place, pipe)
         except MillisightError as error:
