@@ -5,7 +5,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from millisight.compare import with_torch
+from millisight.compare.processor import has_bf16
 from millisight.compare.protocol import Infer, Place
+from millisight.errors import EngineUnavailable
 
 if TYPE_CHECKING:
     from millisight.compare.source import Source
@@ -20,6 +22,10 @@ class Bf16:
 
     def prepare(self, source: "Source", folder: Path) -> None:
         """See ``Engine``."""
+        if not has_bf16():
+            raise EngineUnavailable(
+                "this CPU has no bf16 instructions, and torch would emulate them, far slower"
+            )
         with_torch.save(source.network(channels_last=True), folder)
 
     def load(self, folder: Path, place: Place) -> Infer:
