@@ -28,7 +28,7 @@ IMAGE_BUILD_FLAGS ?=
 	@echo "Installing torch: this takes some minutes …"
 	.venv-build/bin/pip install $(PIP_FLAGS) --index-url $(TORCH_INDEX) --retries 0 --timeout 5 $(TORCH) \
 	  || .venv-build/bin/pip install $(PIP_FLAGS) $(TORCH)
-	.venv-build/bin/pip install $(PIP_FLAGS) --editable '.[build]'
+	.venv-build/bin/pip install $(PIP_FLAGS) --editable '.[build,compare]'
 	touch $@
 
 .venv-build/.tests-installed: .venv-build/.installed
