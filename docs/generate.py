@@ -11,7 +11,7 @@ from pydantic import SecretStr
 
 from millisight import errors
 from millisight.cli.exit_codes import exit_code
-from millisight.cli.main import commands
+from millisight.cli.main import COMMANDS, commands
 from millisight.errors import MillisightError
 from millisight.settings import CONFIG, ENV_PREFIX, Settings
 
@@ -57,7 +57,8 @@ def commands_page() -> str:
     """The help of every command, as it is printed."""
     context = click.Context(commands, info_name="millisight", max_content_width=96)
     parts = ["# Commands", "", NOTE, "", _help(commands, context)]
-    for name, command in commands.commands.items():
+    for name in COMMANDS:
+        command = commands.get_command(context, name) or commands
         below = click.Context(command, context, info_name=name, max_content_width=96)
         parts += [f"## millisight {name}", "", _help(command, below)]
     return "\n".join(parts)

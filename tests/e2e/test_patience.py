@@ -4,6 +4,7 @@ import re
 import socket
 import time
 from collections.abc import Iterator
+from http.client import HTTPResponse
 from pathlib import Path
 
 import httpx
@@ -151,12 +152,20 @@ def test_a_chunked_body_without_end_is_refused_while_it_arrives(
     still_answers(impatient)
 
 
+def status(link: socket.socket) -> int:
+    """The status of the next answer, read to its end however many pieces it comes in."""
+    with HTTPResponse(link) as answer:
+        answer.begin()
+        answer.read()
+        return answer.status
+
+
 def test_a_refused_body_that_ends_leaves_the_connection_usable(link: socket.socket) -> None:
     link.sendall(head(10_100_000))
-    assert link.recv(65_536).startswith(b"HTTP/1.1 413 ")
+    assert status(link) == 413
     link.sendall(bytes(10_100_000))
     link.sendall(head() + PICTURE)
-    assert link.recv(65_536).startswith(b"HTTP/1.1 200 ")
+    assert status(link) == 200
 
 
 def test_requests_in_one_piece_are_answered_in_order(link: socket.socket) -> None:

@@ -27,7 +27,7 @@ from millisight.settings import load_settings
     help="How many classes for each picture.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
-@setting_options("model", "threads", "max_megapixels", "home")
+@setting_options("model", "threads", "device", "max_megapixels", "home")
 def classify(paths: tuple[str, ...], top_k: int, as_json: bool, **flags: Any) -> None:
     """Label pictures; folders are searched for pictures.
 

@@ -34,7 +34,7 @@ def _check_output(_context: click.Context, _option: click.Parameter, output: Pat
 @click.option(
     "--normalize", is_flag=True, help="Scale each embedding to length 1. [default: as they are]"
 )
-@setting_options("model", "threads", "max_batch", "max_megapixels", "home")
+@setting_options("model", "threads", "device", "max_batch", "max_megapixels", "home")
 def embed(paths: tuple[str, ...], output: Path, normalize: bool, **flags: Any) -> None:
     """Write what the network knows of each picture before it decides: the input of its last
     layer. Folders are searched for pictures.

@@ -9,15 +9,7 @@ import click
 
 import millisight
 from millisight.cli import exit_codes
-from millisight.cli.build import build
-from millisight.cli.classify import classify
-from millisight.cli.embed import embed
-from millisight.cli.evaluate import evaluate
-from millisight.cli.models import models
-from millisight.cli.search import search
-from millisight.cli.serve import serve
-from millisight.cli.train import train
-from millisight.cli.tune import tune
+from millisight.cli.lazy import LazyGroup
 from millisight.errors import MillisightError
 
 EPILOG = """\b
@@ -37,14 +29,21 @@ keeps the limit asked of tune, 130 interrupted.
 """
 
 
-@click.group(epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+COMMANDS = (
+    *("serve", "classify", "evaluate", "embed", "search", "models"),
+    *("train", "build", "tune", "compare", "export", "devices"),
+)
+
+
+@click.group(
+    cls=LazyGroup,
+    lazy={name: f"millisight.cli.{name}" for name in COMMANDS},
+    epilog=EPILOG,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.version_option(millisight.__version__, prog_name="millisight")
 def commands() -> None:
     """Classify images in milliseconds on a plain CPU, with nothing sent anywhere."""
-
-
-for _command in (serve, classify, evaluate, embed, search, models, train, build, tune):
-    commands.add_command(_command)
 
 
 def main() -> NoReturn:

@@ -8,13 +8,13 @@ from typing import Any
 import click
 import numpy as np
 
-from millisight.bundle import open_bundle
+from millisight.bundle import Bundle, open_bundle
 from millisight.classifier import Classifier
 from millisight.cli import exit_codes
 from millisight.cli.embedding import Reader
 from millisight.cli.options import one_model, setting_options
 from millisight.errors import BadFeatures, DataError
-from millisight.features import Origin, blocks_of, read
+from millisight.features import blocks_of, read
 from millisight.nearest import Block, Match, nearest
 from millisight.pictures import pictures_in
 from millisight.settings import load_settings
@@ -37,7 +37,7 @@ from millisight.settings import load_settings
     help="How many pictures for each query.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
-@setting_options("model", "threads", "max_batch", "max_megapixels", "home")
+@setting_options("model", "threads", "device", "max_batch", "max_megapixels", "home")
 def search(queries: tuple[str, ...], source: Path, top_k: int, as_json: bool, **flags: Any) -> None:
     """Find the pictures most similar to each QUERY, a picture or a folder of them, with the
     cosine between their embeddings: 1 is the same.
@@ -54,9 +54,11 @@ def search(queries: tuple[str, ...], source: Path, top_k: int, as_json: bool, **
     settings = load_settings(flags)
     asked = pictures_in(queries)
     bundle = open_bundle(one_model(settings), settings.home)
+    # Before the network is made ready: what is wrong with a file is said at once.
+    kept = None if source.is_dir() else _blocks(source, bundle)
     with Classifier(bundle, settings) as classifier:
         reader = Reader(classifier)
-        blocks = _blocks(reader, source)
+        blocks = blocks_of(reader.rows(pictures_in([str(source)]))) if kept is None else kept
         rows = list(reader.rows(asked))
         if not rows:
             raise DataError("None of the queries can be read.")
@@ -69,21 +71,17 @@ def search(queries: tuple[str, ...], source: Path, top_k: int, as_json: bool, **
         raise click.exceptions.Exit(exit_codes.BAD_INPUT)
 
 
-def _blocks(reader: Reader, source: Path) -> Iterable[Block]:
-    if source.is_dir():
-        return blocks_of(reader.rows(pictures_in([str(source)])))
-    origin, blocks = read(source)
-    _check_same(origin, reader.origin, source)
-    return blocks
-
-
-def _check_same(origin: Origin, own: Origin, source: Path) -> None:
-    if origin.digest != own.digest:
+def _blocks(file: Path, bundle: Bundle) -> Iterable[Block]:
+    """What ``file`` holds. Raises ``BadFeatures`` where ``bundle`` is not what made it."""
+    origin, blocks = read(file)
+    name, digest = bundle.manifest.name, bundle.manifest.digest()
+    if origin.digest != digest:
         raise BadFeatures(
-            f"{source} was made by model {origin.model} ({origin.digest[:12]}), not by "
-            f"{own.model} ({own.digest[:12]}).",
+            f"{file} was made by model {origin.model} ({origin.digest[:12]}), not by "
+            f"{name} ({digest[:12]}).",
             hint="Name that model with --model, or embed the pictures again.",
         )
+    return blocks
 
 
 def _print(path: str, matches: list[Match], *, as_json: bool) -> None:
