@@ -39,6 +39,7 @@ class Results:
         """
         self._target = target
         self._manifest = manifest
+        self._model = model_of(manifest)
         self._moved = moved
         self._fresh = fresh
         self._is_parquet = target.suffix == PARQUET
@@ -106,7 +107,8 @@ class Results:
             with new_file(self._target) as draft, self._growing.open("rb") as file:
                 rows = (row for row, _ in self._lines.read(file))
                 write_results(draft, about | {"joined": self._state()}, earlier, rows)
-            self._growing.unlink()
+            # Closing this removes it.
+            self._file.truncate(0)
         except OSError as error:
             raise self._not_written(error) from error
 
@@ -124,7 +126,10 @@ class Results:
             ) from error
 
     def _drop_empty(self) -> None:
-        if self._growing.exists() and self._growing.stat().st_size <= len(self._lines.header):
+        header = self._lines.header
+        with self._growing.open("rb") as file:
+            is_empty = file.read(len(header) + 1) in {b"", header}
+        if is_empty:
             self._growing.unlink()
 
     def _take_finished(self) -> None:
@@ -153,7 +158,7 @@ class Results:
         return end
 
     def _take(self, row: Row) -> None:
-        if row["model"] != model_of(self._manifest):
+        if row["model"] != self._model:
             raise self._something_else(f"holds answers of {row['model']}")
         if ("moved_to" in row) != self._moved:
             raise self._something_else(

@@ -81,6 +81,7 @@ class Mover(Plan):
         super().__init__(folder, labels)
         folder.mkdir(parents=True, exist_ok=True)
         self._note = folder / _NOTE
+        self._settled = True
         if self._note.exists():
             self._set_right(last)
 
@@ -97,7 +98,8 @@ class Mover(Plan):
         for target in _candidates(source, folder):
             if os.path.lexists(target):
                 continue
-            self._note.write_text(json.dumps([str(source), str(target)]), encoding="utf-8")
+            self._settled = False
+            self._note.write_text(json.dumps(_absolute(source, target)), encoding="utf-8")
             try:
                 _copy(source, target)
             except FileExistsError:
@@ -109,15 +111,17 @@ class Mover(Plan):
         """End the move: take ``source`` away. Raises ``OSError``."""
         if target != source:
             source.unlink()
+        self._settled = True
 
     def _set_right(self, last: tuple[str, str] | None) -> None:
         try:
             source, target = json.loads(self._note.read_text(encoding="utf-8"))
         except ValueError:  # It was interrupted before it had moved anything.
             return
+        taken_down = last is not None and _absolute(*last) == [source, target]
         both = os.path.lexists(source) and os.path.lexists(target)
         if both and filecmp.cmp(source, target, shallow=False):
-            Path(source if (source, target) == last else target).unlink()
+            Path(source if taken_down else target).unlink()
 
     def __exit__(
         self,
@@ -126,8 +130,12 @@ class Mover(Plan):
         traceback: TracebackType | None,
     ) -> None:
         super().__exit__(kind, error, traceback)
-        if kind is None:
+        if self._settled:
             self._note.unlink(missing_ok=True)
+
+
+def _absolute(*paths: str | Path) -> list[str]:
+    return [str(Path(path).absolute()) for path in paths]
 
 
 def _is_in(source: Path, folder: Path) -> bool:

@@ -85,12 +85,14 @@ def classify(
         raise click.UsageError("--fresh goes with --output.")
     settings = load_settings(flags)
     bundle = open_bundle(one_model(settings), settings.home)
+    if output or move_into:
+        Run(
+            Wanted(paths, top_k, as_json, output, move_into, dry_run, fresh), bundle, settings
+        ).run()
+        return
     named(paths)
     with Classifier(bundle, settings) as classifier:
-        if output or move_into:
-            Run(Wanted(paths, top_k, as_json, output, move_into, dry_run, fresh), classifier).run()
-        else:
-            _answer(classifier, paths, top_k, as_json=as_json)
+        _answer(classifier, paths, top_k, as_json=as_json)
 
 
 def _answer(classifier: Classifier, paths: tuple[str, ...], top_k: int, *, as_json: bool) -> None:

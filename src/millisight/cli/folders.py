@@ -5,21 +5,23 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
-from itertools import tee
+from itertools import chain, islice, tee
 from pathlib import Path
 from threading import Thread
 
 import click
 from rich.progress import Progress
 
+from millisight.bundle import Bundle
 from millisight.classifier import Classifier, Result
 from millisight.cli import exit_codes
 from millisight.cli.progress import pictures_progress
-from millisight.errors import DataError, NotWritten
+from millisight.errors import DataError, ImageError, NotWritten
 from millisight.pictures import find_pictures, named, no_pictures
 from millisight.results import Results, model_of
 from millisight.rows import as_text, row_of
 from millisight.seen import Seen
+from millisight.settings import Settings
 from millisight.sorting import Mover, Plan
 
 
@@ -39,14 +41,17 @@ class Wanted:
 class Run:
     """One walk through all pictures."""
 
-    def __init__(self, wanted: Wanted, classifier: Classifier) -> None:
+    def __init__(self, wanted: Wanted, bundle: Bundle, settings: Settings) -> None:
         self._wanted = wanted
-        self._classifier = classifier
-        self._manifest = classifier.bundle.manifest
+        self._bundle = bundle
+        self._settings = settings
+        self._manifest = bundle.manifest
+        self._model = model_of(self._manifest)
         # Who is named twice is moved when his second turn comes.
         self._paths = named(dict.fromkeys(wanted.paths))
         self._results: Results | None = None
         self._sorter: Plan | None = None
+        self._is_new: Callable[[str], bool]
         self._count = 0
         self._unread = 0
         """Pictures that could not be read or moved, and folders."""
@@ -79,7 +84,7 @@ class Run:
         else:
             self._is_new = stack.enter_context(Seen()).add
         if wanted.move_into is not None:
-            labels = self._classifier.bundle.labels
+            labels = self._bundle.labels
             self._sorter = stack.enter_context(
                 Plan(wanted.move_into, labels)
                 if wanted.dry_run
@@ -87,9 +92,17 @@ class Run:
             )
 
     def _walk(self) -> None:
-        ahead, behind = tee(self._pictures(self._complain))
-        answers = self._classifier.classify_many(ahead, self._wanted.top_k, return_errors=True)
-        with pictures_progress() as progress:
+        pictures = self._pictures(self._complain)
+        # Where there is none, the network need not be made ready.
+        first = list(islice(pictures, 1))
+        if not first:
+            return
+        ahead, behind = tee(chain(first, pictures))
+        with (
+            Classifier(self._bundle, self._settings) as classifier,
+            pictures_progress() as progress,
+        ):
+            answers = classifier.classify_many(ahead, self._wanted.top_k, return_errors=True)
             task = progress.add_task("classify", total=None)
             if not progress.disable:
                 Thread(target=self._find_total, args=(progress,), daemon=True).start()
@@ -114,9 +127,11 @@ class Run:
 
     def _take(self, path: Path, answer: Result | Exception) -> None:
         self._count += 1
-        row = row_of(path, answer, model_of(self._manifest))
+        row = row_of(path, answer, self._model)
         target = None
         if not isinstance(answer, Result):
+            if not isinstance(answer, ImageError | OSError):  # It says nothing of this picture.
+                raise answer
             self._report(f"{path}: {answer}")
         if self._sorter is not None:
             if isinstance(answer, Result):
