@@ -151,7 +151,7 @@ def test_it_goes_on_where_it_was_stopped_with_no_picture_twice_or_lost(
     status, said = interrupt(arguments, number, begun, {"MILLISIGHT_HOME": str(tmp_path / "home")})
     if number == signal.SIGINT:
         assert status == 130
-        assert said == "The same command goes on from here.\nInterrupted.\n"
+        assert said.split("\n") == ["The same command goes on from here.", "", "Interrupted.", ""]
     lines = growing.read_bytes()
     assert 30 < lines.count(b"\n") < 300
     # As a machine that lost power may leave it.
