@@ -9,6 +9,7 @@ from rich.console import Console
 from millisight.cli.built import (
     BUILD_SETTINGS,
     building,
+    json_option,
     max_drop_option,
     precision_option,
     take_settings,
@@ -48,8 +49,9 @@ from millisight.cli.options import setting_options
 @click.option(
     "--output", type=click.Path(path_type=Path), help="Folder to write instead of the store."
 )
+@json_option
 @setting_options(*BUILD_SETTINGS)
-def build(model: str, **options: Any) -> None:
+def build(model: str, as_json: bool, **options: Any) -> None:
     """Build MODEL, a torchvision classification model by name or efficientnet_lite0, into a bundle.
 
     \b
@@ -63,4 +65,5 @@ def build(model: str, **options: Any) -> None:
         from millisight.build import BuildOptions, build_bundle, console_steps
     steps = console_steps(Console(stderr=True))
     bundle = build_bundle(BuildOptions(model=model, **options), settings, steps)
-    tell(bundle, served_as=str(bundle.path) if options["output"] else bundle.manifest.name)
+    served_as = str(bundle.path) if options["output"] else bundle.manifest.name
+    tell(bundle, served_as=served_as, as_json=as_json)

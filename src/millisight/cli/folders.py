@@ -53,12 +53,12 @@ class Run:
         self._sorter: Plan | None = None
         self._is_new: Callable[[str], bool]
         self._count = 0
+        self._seconds = 0.0
         self._unread = 0
         """Pictures that could not be read or moved, and folders."""
 
     def run(self) -> None:
         """Do all of it, or what is left of it; raises ``Exit`` where something was unusable."""
-        started = time.monotonic()
         try:
             with ExitStack() as stack:
                 self._enter(stack)
@@ -69,7 +69,7 @@ class Run:
             if self._results is not None:
                 click.echo("The same command goes on from here.", err=True)
             raise
-        self._conclude(time.monotonic() - started)
+        self._conclude()
 
     def _enter(self, stack: ExitStack) -> None:
         wanted = self._wanted
@@ -103,12 +103,14 @@ class Run:
             pictures_progress() as progress,
         ):
             answers = classifier.classify_many(ahead, self._wanted.top_k, return_errors=True)
+            started = time.monotonic()
             task = progress.add_task("classify", total=None)
             if not progress.disable:
                 Thread(target=self._find_total, args=(progress,), daemon=True).start()
             for path, answer in zip(behind, answers, strict=True):
                 self._take(path, answer)
                 progress.advance(task)
+            self._seconds = time.monotonic() - started
 
     def _pictures(self, complain: Callable[[OSError], object]) -> Iterator[Path]:
         """Those that are not done yet."""
@@ -169,18 +171,18 @@ class Run:
     def _complain(self, error: OSError) -> None:
         self._report(f"{error.filename}: {error.strerror}")
 
-    def _conclude(self, seconds: float) -> None:
+    def _conclude(self) -> None:
         rows = self._count if self._results is None else self._results.rows
         if not (rows or self._unread):
             raise no_pictures(self._wanted.paths)
         if self._results is not None:
-            self._summarise(rows, seconds)
+            self._summarise(rows)
         if self._unread:
             raise click.exceptions.Exit(exit_codes.BAD_INPUT)
 
-    def _summarise(self, rows: int, seconds: float) -> None:
+    def _summarise(self, rows: int) -> None:
         output = self._wanted.output
-        speed = self._count / seconds
+        speed = self._count / self._seconds if self._count else 0.0
         if self._wanted.as_json:
             body = {"output": str(output), "pictures": rows, "now": self._count}
             body |= {"unusable": self._unread, "images_per_second": round(speed, 1)}
