@@ -28,7 +28,7 @@ IMAGE_BUILD_FLAGS ?=
 	@echo "Installing torch: this takes some minutes …"
 	.venv-build/bin/pip install $(PIP_FLAGS) --index-url $(TORCH_INDEX) --retries 0 --timeout 5 $(TORCH) \
 	  || .venv-build/bin/pip install $(PIP_FLAGS) $(TORCH)
-	.venv-build/bin/pip install $(PIP_FLAGS) --editable '.[build]'
+	.venv-build/bin/pip install $(PIP_FLAGS) --editable '.[build,compare]'
 	touch $@
 
 .venv-build/.tests-installed: .venv-build/.installed
@@ -77,10 +77,14 @@ check: .venv-test/.installed
 	.venv-test/bin/mypy
 	.venv-test/bin/lint-imports
 
+# Tests that count neither milliseconds nor threads: a start of the command is one thread's work.
+SIDE_BY_SIDE = tests/cli tests/contract tests/fuzz $(wildcard tests/test_*.py)
+
 test-serve: .venv/.installed .venv-test/.installed
 	rm -f .coverage .coverage.*
 	sh tests/e2e/install-browser
-	.venv-test/bin/coverage run -m pytest --ignore tests/build --ignore tests/image
+	.venv-test/bin/coverage run -m pytest --numprocesses 2 --dist loadfile $(SIDE_BY_SIDE)
+	.venv-test/bin/coverage run -m pytest tests $(addprefix --ignore ,$(SIDE_BY_SIDE) tests/build tests/image)
 
 # Two at a time: much of a build is one thread's work. A file's tests share what they build.
 test-build: .venv-build/.tests-installed

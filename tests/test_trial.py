@@ -11,7 +11,7 @@ from millisight.bundle import GRAPH, Bundle, read_bundle, starter_path
 from millisight.classifier import Classifier
 from millisight.cpu import Cores, find_cores
 from millisight.engine import FakeEngine
-from millisight.errors import BundleError, TuneError
+from millisight.errors import BundleError, ProcessDied
 from millisight.settings import Settings, load_settings
 from millisight.trial import Trial, ask, measure, usual_arrangement
 from millisight.tuning import Arrangement, Load, Split, candidates
@@ -95,7 +95,7 @@ def test_a_worker_that_dies_is_told_of(bundle: Bundle, settings: Settings) -> No
     with trial(bundle, settings, ONE) as one:
         [child] = multiprocessing.active_children()
         child.kill()
-        with pytest.raises(TuneError, match=r"has died \(status -9\)"):
+        with pytest.raises(ProcessDied, match=r"has died \(status -9\)"):
             one.run([Load(Arrangement(ONE, 1), 1)], seconds=0)
     assert multiprocessing.active_children() == []
 

@@ -73,6 +73,7 @@ def compile_bundle(bundle: Bundle, settings: Settings) -> OpenVINOEngine:
         precision=bundle.manifest.precision,
         threads=settings.threads,
         max_batch=settings.max_batch,
+        device=settings.device,
     )
 
 
@@ -103,7 +104,7 @@ class Classifier:
         # Enough that full batches wait while others run, and never so many that they could fill
         # the queue.
         self._ahead = min(4 * engine.lanes * settings.max_batch, settings.max_queue)
-        self.explainer = Explainer(bundle, self.crew.explaining)
+        self.explainer = Explainer(bundle, self.crew.explaining, device=settings.device)
         """What ``explain`` is answered by; not compiled before somebody asks."""
         self.embedder = Embedder(bundle, self.crew.answering, settings)
         """What ``embed`` is answered by; not compiled before somebody asks."""

@@ -51,6 +51,7 @@ class Embedder(OnDemand):
             self._cut,
             threads=settings.threads,
             max_batch=settings.max_batch,
+            device=settings.device,
         )
         self._dimensions: int | None = 0
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from millisight.cpu import available_cores
+from millisight.devices import AUTO, CPU, check_device
 from millisight.errors import BundleError
 from millisight.manifest import Precision
 from millisight.runtime import Graph, import_openvino
@@ -37,7 +38,7 @@ class Engine(Protocol):
 
 
 class OpenVINOEngine:
-    """One graph compiled several times for this machine's CPU.
+    """One graph compiled several times for this machine's CPU, or for another ``device``.
 
     Each lane has a graph of its own, for one core, which runs in the thread that calls: no core
     waits for another, which gives the most pictures a second. A picture that is alone runs on a
@@ -52,17 +53,19 @@ class OpenVINOEngine:
         precision: Precision,
         threads: int = 0,
         max_batch: int = 1,
+        device: str = CPU,
         change: Callable[[Graph], Graph] | None = None,
     ) -> None:
         """Compile ``graph`` (OpenVINO IR, one uint8 input ``(?, crop, crop, 3)``) and warm up.
 
         ``threads`` 0 takes every core this process may use; ``change`` makes another graph of it
-        first. Raises ``BundleError`` when OpenVINO cannot read the graph.
+        first. Raises ``DeviceNotFound``, and ``BundleError`` when OpenVINO cannot read the graph.
         """
         self.lanes = threads or available_cores()
         ov = import_openvino()
         core = ov.Core()
-        compiled = partial(_compile, core, precision)
+        check_device(device, core)
+        compiled = partial(_compile, core, device, precision)
         try:
             model = core.read_model(graph)
             if change is not None:
@@ -108,9 +111,18 @@ def _run(request: Any, batch: Pixels) -> Logits:
     return np.array(outputs[0], np.float32)
 
 
-def _compile(core: Any, precision: Precision, model: Graph, threads: int) -> Any:
+def _compile(core: Any, device: str, precision: Precision, model: Graph, threads: int) -> Any:
     """``model`` for ``threads`` cores, ready to run: an ``openvino.InferRequest``."""
-    config = {
+    config = device_config(device, precision, threads)
+    return core.compile_model(model, device, config).create_infer_request()
+
+
+def device_config(device: str, precision: Precision, threads: int) -> dict[str, Any]:
+    """What OpenVINO is told for one stream, on the CPU of ``threads`` cores."""
+    if device not in {CPU, AUTO}:
+        # Other devices have neither streams that are counted in cores nor bf16.
+        return {}
+    return {
         "NUM_STREAMS": 1,
         "INFERENCE_NUM_THREADS": threads,
         # OpenVINO pins its threads to the first cores, those of every process to the same ones.
@@ -118,7 +130,6 @@ def _compile(core: Any, precision: Precision, model: Graph, threads: int) -> Any
         # Said outright because OpenVINO's default depends on the CPU, and the logits with it.
         "INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32",
     }
-    return core.compile_model(model, "CPU", config).create_infer_request()
 
 
 class FakeEngine:

@@ -15,6 +15,7 @@ MillisightError
 ├── NoReport
 ├── BundleError
 ├── SettingsError
+│   └── DeviceNotFound
 ├── NotReady
 ├── Overloaded
 ├── DeadlineExceeded
@@ -22,8 +23,9 @@ MillisightError
 ├── NotWritten
 ├── DataError
 │   └── BadFeatures
-├── TuneError
-│   └── GoalMissed
+├── ProcessDied
+├── EngineUnavailable
+├── GoalMissed
 └── BuildError
     ├── BuildUnavailable
     ├── WeightsUnavailable
@@ -151,6 +153,12 @@ class SettingsError(MillisightError):
     code = "bad_settings"
 
 
+class DeviceNotFound(SettingsError):
+    """OpenVINO finds no such device on this machine."""
+
+    code = "device_not_found"
+
+
 class NotReady(MillisightError):
     """The server is starting or shutting down."""
 
@@ -202,13 +210,19 @@ class BadFeatures(DataError):
     code = "bad_features"
 
 
-class TuneError(MillisightError):
-    """Arrangements of processes and threads could not be measured."""
+class ProcessDied(MillisightError):
+    """A process that was measured has ended by itself."""
 
-    code = "tune_failed"
+    code = "process_died"
 
 
-class GoalMissed(TuneError):
+class EngineUnavailable(MillisightError):
+    """An engine of the comparison cannot run here."""
+
+    code = "engine_unavailable"
+
+
+class GoalMissed(MillisightError):
     """No arrangement that was measured answers as soon as was asked."""
 
     code = "goal_missed"

@@ -53,9 +53,9 @@ class Explainer(OnDemand):
     answers pay nothing for it, and wait for it no longer than for their neighbours.
     """
 
-    def __init__(self, bundle: Bundle, dispatcher: Dispatcher) -> None:
+    def __init__(self, bundle: Bundle, dispatcher: Dispatcher, *, device: str) -> None:
         """Nothing is compiled yet; ``dispatcher`` has one lane, which explainers may share."""
-        super().__init__(bundle, dispatcher, with_maps, threads=1, max_batch=1)
+        super().__init__(bundle, dispatcher, with_maps, threads=1, max_batch=1, device=device)
 
     def submit(
         self,

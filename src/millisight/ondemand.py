@@ -21,6 +21,7 @@ class OnDemand:
         *,
         threads: int,
         max_batch: int,
+        device: str,
     ) -> None:
         """Nothing is compiled yet. ``dispatcher``, which others may share, has as many lanes as
         ``threads`` asks for, and its batches are no larger than ``max_batch``."""
@@ -29,6 +30,7 @@ class OnDemand:
         self._change = change
         self._threads = threads
         self._max_batch = max_batch
+        self._device = device
         self._lock = threading.Lock()
         self._line: Line | None = None
         self._closed = False
@@ -52,6 +54,7 @@ class OnDemand:
                     precision=self._bundle.manifest.precision,
                     threads=self._threads,
                     max_batch=self._max_batch,
+                    device=self._device,
                     change=self._change,
                 )
                 self._line = self._dispatcher.open(engine)

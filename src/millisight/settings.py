@@ -53,6 +53,10 @@ Names = Annotated[tuple[str, ...], BeforeValidator(_parts), Field(min_length=1)]
 """One or more of something: a list, or one text with commas between them."""
 
 
+Device = Annotated[str, AfterValidator(str.upper), Field(pattern=r"^\w+(\.\d+)?$")]
+"""An OpenVINO device; ``GPU.1`` is the second of several."""
+
+
 class Settings(BaseModel):
     """One frozen value, made at the edge and handed down."""
 
@@ -68,6 +72,11 @@ class Settings(BaseModel):
         "auto takes resnet18 if it is built, else the starter. Give several to serve them side by "
         "side: the option again, a list in the file, commas in the variable. The first answers "
         "who names none.",
+    )
+    device: Device = Field(
+        "CPU",
+        description="OpenVINO device that runs the network: CPU, GPU, NPU, or AUTO for the best "
+        "one there is. millisight devices lists them.",
     )
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")

@@ -6,7 +6,6 @@ are higher than a server's, by about the same for every arrangement that is trie
 """
 
 import contextlib
-import multiprocessing
 import time
 import warnings
 from collections.abc import Callable, Iterable, Sequence
@@ -14,13 +13,13 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from multiprocessing.connection import Connection
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from millisight.bundle import Bundle
 from millisight.classifier import Classifier, compile_bundle
+from millisight.companion import Companion
 from millisight.cpu import Cores
-from millisight.errors import MillisightError, TuneError
-from millisight.server.supervisor import no_interrupts
+from millisight.errors import MillisightError
 from millisight.server.workers import settings_within, worker_count
 from millisight.settings import Settings
 from millisight.tuning import (
@@ -38,9 +37,6 @@ from millisight.tuning import (
     pool,
     turns,
 )
-
-_PATIENCE = 10
-"""Seconds for a process to end by itself; one that compiles a large network may need some."""
 
 
 def usual_arrangement(cores: Cores) -> Arrangement:
@@ -67,7 +63,7 @@ def measure(
     """Two looks at the arrangements for ``cores``, in about ``seconds``, loading included.
 
     Settings that are not tuned are taken from ``settings``. ``say`` is told what goes on. Raises
-    ``BundleError`` for a network that cannot be loaded, and ``TuneError``.
+    ``BundleError`` for a network that cannot be loaded, and ``ProcessDied``.
     """
     ends = time.monotonic() + seconds
     usual = usual_arrangement(cores)
@@ -106,7 +102,7 @@ class Trial:
         self._splits = list(splits)
         self._work = partial(_work, bundle, photographs)
         self._settings = settings.model_copy(update={"max_batch": most})
-        self._workers: dict[Split, list[_Worker]] = {}
+        self._workers: dict[Split, list[Companion]] = {}
 
     def __enter__(self) -> Self:
         """Start all processes and wait until each has its network."""
@@ -132,9 +128,9 @@ class Trial:
     def _shares(self, split: Split) -> list[Cores]:
         return [self._cores.share(number, split.workers) for number in range(split.workers)]
 
-    def _start(self, share: Cores, split: Split) -> "_Worker":
+    def _start(self, share: Cores, split: Split) -> Companion:
         settings = self._settings.model_copy(update={"threads": split.threads})
-        return _Worker(partial(self._work, settings_within(settings, share), share))
+        return Companion(partial(self._work, settings_within(settings, share), share))
 
     def keep(self, splits: Iterable[Split]) -> None:
         """End the processes of all other splits."""
@@ -158,49 +154,6 @@ class Trial:
             if clients:
                 worker.send((load.arrangement.max_batch, clients, seconds))
         return Sample(load, [worker.receive() if clients else [] for worker, clients in asked])
-
-
-class _Worker:
-    """One process, seen from here."""
-
-    def __init__(self, work: Callable[[Connection], None]) -> None:
-        context = multiprocessing.get_context("spawn")
-        self._pipe, there = context.Pipe()
-        self._process = context.Process(target=work, args=(there,), daemon=True)
-        # A Ctrl-C never reaches it: it ends when this end of the pipe is closed.
-        with no_interrupts():
-            self._process.start()
-        there.close()
-
-    def send(self, command: tuple[int, int, float]) -> None:
-        """Ask for a run; ``receive`` waits for its answers."""
-        # If it has died, receive says so.
-        with contextlib.suppress(ConnectionError):
-            self._pipe.send(command)
-
-    def receive(self) -> Any:
-        """The next thing it has to say. Raises what went wrong there."""
-        try:
-            answer = self._pipe.recv()
-        except (EOFError, ConnectionError) as error:
-            self._process.join(_PATIENCE)
-            raise TuneError(
-                f"A process that was measured has died (status {self._process.exitcode}).",
-                hint="If memory ran out, end other programs or take a smaller model.",
-            ) from error
-        if isinstance(answer, MillisightError):
-            raise answer
-        return answer
-
-    def hang_up(self) -> None:
-        """Let it end."""
-        self._pipe.close()
-
-    def end(self) -> None:
-        """See to it that it has ended."""
-        self._process.join(_PATIENCE)
-        self._process.kill()
-        self._process.join()
 
 
 def _work(

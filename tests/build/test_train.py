@@ -80,6 +80,27 @@ def test_the_last_layer_alone_gives_a_bundle_that_answers(
     assert not list((home / "training" / "stripes").glob(".*"))
 
 
+def test_what_was_trained_is_compared_by_its_name_on_the_pictures_of_its_training(
+    data: Path, millisight: Run, home: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("matplotlib")
+    assert train_head(millisight, data, "stripes").returncode == 0
+    done = millisight(
+        "compare", "stripes", "--engine", "torch_eager", "--threads", 1, "--batch", 1,
+        "--rounds", 1, "--seconds", 0.01, "--output", tmp_path / "out",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "8 pictures that the training was validated with, labelled" in done.stdout
+    body = json.loads((tmp_path / "out" / "comparison.json").read_text())
+    assert "2 classes; weights: trained on" in body["model"]
+    assert body["rows"][0]["accuracy"]["images"] == 8
+    (home / "training" / "stripes" / "weights.pth").unlink()
+    gone = millisight("compare", "stripes", "--output", tmp_path / "out")
+    assert gone.returncode == 4
+    assert "not in" in gone.stderr
+    assert "--weights" in gone.stderr
+
+
 def test_an_interrupted_run_goes_on_and_ends_as_if_nothing_had_happened(
     data: Path, millisight: Run, home: Path, bundle_of: Callable[[str], Bundle]
 ) -> None:

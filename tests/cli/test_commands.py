@@ -133,7 +133,7 @@ def test_wrong_names_and_values_are_refused_in_plain_words(run: Run, pictures: P
 
 def test_building_here_says_what_to_do_instead(run: Run) -> None:
     done = run("build", "resnet18")
-    fails(done, 6, "can serve but not build", "make build-env")
+    fails(done, 6, "needs torch too", "make build-env")
     assert len(done.stderr.splitlines()) == 2
 
 

@@ -9,11 +9,14 @@ from rich.console import Console
 from millisight.cli.built import (
     BUILD_SETTINGS,
     building,
+    calibration_option,
     json_option,
+    labels_option,
     max_drop_option,
     precision_option,
     take_settings,
     tell,
+    weights_option,
 )
 from millisight.cli.options import setting_options
 
@@ -21,19 +24,10 @@ from millisight.cli.options import setting_options
 @click.command(short_help="Make a bundle from a torch model.")
 @click.argument("model")
 @click.option("--name", help="Name of the bundle. [default: MODEL]")
-@click.option(
-    "--weights", type=click.Path(path_type=Path), help="A state dict to load instead of download."
-)
-@click.option(
-    "--labels", type=click.Path(path_type=Path), help="Class names: one a line, or a JSON list."
-)
+@weights_option
+@labels_option
 @precision_option
-@click.option(
-    "--calibration",
-    type=click.Path(path_type=Path),
-    help="Folder of pictures like those to come; INT8 ranges are taken from them. "
-    "[default: photographs that scikit-image and scikit-learn install]",
-)
+@calibration_option
 @click.option(
     "--validation",
     type=click.Path(path_type=Path),

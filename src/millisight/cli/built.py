@@ -1,8 +1,9 @@
-"""What the commands that make bundles have in common: options, needs, and what they print."""
+"""What the commands of the building half have in common: options, needs, and what they print."""
 
 import contextlib
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, get_args
 
 import click
@@ -13,6 +14,28 @@ from millisight.manifest import Confidence, Manifest, Precision
 from millisight.settings import CONFIG, Settings, load_settings
 
 BUILD_SETTINGS = ("weights_mirror", "home")
+
+weights_option = click.option(
+    "--weights", type=click.Path(path_type=Path), help="A state dict to load instead of download."
+)
+
+labels_option = click.option(
+    "--labels", type=click.Path(path_type=Path), help="Class names: one a line, or a JSON list."
+)
+
+calibration_option = click.option(
+    "--calibration",
+    type=click.Path(path_type=Path),
+    help="Folder of pictures like those to come; INT8 ranges are taken from them. "
+    "[default: photographs that scikit-image and scikit-learn install]",
+)
+
+images_option = click.option(
+    "--images",
+    type=click.Path(path_type=Path),
+    help="Folder of real pictures to ask about; labelled ones (class folders, or files named "
+    "<index>_…) show accuracy. [default: photographs that scikit-image and scikit-learn install]",
+)
 
 precision_option = click.option(
     "--precision",
@@ -42,16 +65,16 @@ def take_settings(options: dict[str, Any]) -> Settings:
 
 
 @contextlib.contextmanager
-def building(command: str) -> Iterator[None]:
-    """A block that imports the building half. Raises ``BuildUnavailable`` where it is not
-    installed, and says how to run ``command`` where it is."""
+def building(command: str, extras: str = "build") -> Iterator[None]:
+    """A block that imports the building half. Raises ``BuildUnavailable`` where one of its
+    ``extras`` is not installed, and says how to run ``command`` where they are."""
     try:
         yield
     except ImportError as error:
         raise BuildUnavailable(
-            f"This environment can serve but not build: {error.name} is not installed.",
+            f"This environment can serve, but `millisight {command}` needs {error.name} too.",
             hint=f"Run `make build-env`, then `.venv-build/bin/millisight {command}`; "
-            "or `pip install 'millisight[build]'` elsewhere.",
+            f"or `pip install 'millisight[{extras}]'` elsewhere.",
         ) from error
 
 

@@ -55,7 +55,7 @@ def _check_output(
     "uncertain about into the folder uncertain.",
 )
 @click.option("--dry-run", is_flag=True, help="Show where pictures would be moved; write nothing.")
-@setting_options("model", "threads", "max_batch", "max_megapixels", "home")
+@setting_options("model", "threads", "device", "max_batch", "max_megapixels", "home")
 def classify(
     paths: tuple[str, ...],
     top_k: int,

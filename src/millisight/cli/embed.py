@@ -36,7 +36,7 @@ def _check_output(_context: click.Context, _option: click.Parameter, output: Pat
     "--normalize", is_flag=True, help="Scale each embedding to length 1. [default: as they are]"
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-@setting_options("model", "threads", "max_batch", "max_megapixels", "home")
+@setting_options("model", "threads", "device", "max_batch", "max_megapixels", "home")
 def embed(
     paths: tuple[str, ...], output: Path, normalize: bool, as_json: bool, **flags: Any
 ) -> None:

@@ -22,7 +22,7 @@ from millisight.settings import load_settings
 @click.argument("model")
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-@setting_options("threads", "max_megapixels", "home")
+@setting_options("threads", "device", "max_megapixels", "home")
 def evaluate(model: str, folder: Path, as_json: bool, **flags: Any) -> None:
     """Top-1 and top-5 accuracy of MODEL on FOLDER, how far its confidences are from the truth,
     and pictures a second.

@@ -30,7 +30,10 @@ keeps the limit asked of tune, 130 interrupted.
 """
 
 
-COMMANDS = ("serve", "classify", "evaluate", "embed", "search", "models", "train", "build", "tune")
+COMMANDS = (
+    *("serve", "classify", "evaluate", "embed", "search", "models"),
+    *("train", "build", "tune", "compare", "export", "devices"),
+)
 
 
 @click.group(

@@ -37,7 +37,7 @@ from millisight.settings import load_settings
     help="How many pictures for each query.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
-@setting_options("model", "threads", "max_batch", "max_megapixels", "home")
+@setting_options("model", "threads", "device", "max_batch", "max_megapixels", "home")
 def search(queries: tuple[str, ...], source: Path, top_k: int, as_json: bool, **flags: Any) -> None:
     """Find the pictures most similar to each QUERY, a picture or a folder of them, with the
     cosine between their embeddings: 1 is the same.

@@ -19,6 +19,7 @@ from millisight.bundle import DEFAULT, STARTER, Bundle, open_bundles, starter_pa
 from millisight.cli import exit_codes
 from millisight.cli.options import setting_options
 from millisight.cpu import Cores, find_cores
+from millisight.devices import CPU, check_device
 from millisight.memory import give_back_large_pieces
 from millisight.server import create_app
 from millisight.server.door import read_keys
@@ -44,6 +45,7 @@ from millisight.settings import Settings, load_settings
     "deadline_ms",
     "workers",
     "threads",
+    "device",
     "max_batch",
     "max_wait_ms",
     "max_queue",
@@ -65,6 +67,8 @@ def serve(**flags: Any) -> None:
     """
     settings = load_settings(flags)
     _set_up(settings.log_level)
+    if settings.device != CPU:
+        check_device(settings.device)
     read_keys(settings)  # What is wrong with them is said before anything is loaded.
     bundles = open_bundles(settings.model, settings.home)
     cores = find_cores()

@@ -63,7 +63,7 @@ def _milliseconds(
 )
 @click.option("--dry-run", is_flag=True, help="Write nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-@setting_options("model", "home")
+@setting_options("model", "device", "home")
 def tune(
     p99: float | None,
     seconds: float,

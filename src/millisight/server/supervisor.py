@@ -5,18 +5,17 @@ all are ready, that those which die before they could answer end the server, and
 change over to new bundles one by one.
 """
 
-import contextlib
 import logging
 import signal
 import socket
-from collections.abc import Callable, Iterator, Mapping
-from multiprocessing import resource_tracker
+from collections.abc import Callable, Mapping
 
 import uvicorn
 from uvicorn.supervisors import Multiprocess
 from uvicorn.supervisors.multiprocess import Process
 
 from millisight.bundle import Bundle
+from millisight.companion import no_interrupts
 from millisight.errors import MillisightError
 from millisight.server.hangup import Terminal, say_refused
 from millisight.server.service import describe
@@ -166,19 +165,3 @@ class Supervisor(Multiprocess):
 
     def handle_ttou(self) -> None:
         """Nothing, as above."""
-
-
-@contextlib.contextmanager
-def no_interrupts() -> Iterator[None]:
-    """Keep Ctrl-C from workers that are still being imported; it would end in a traceback each.
-
-    A terminal sends it to them too. They inherit the blocked signal and let it in once they can
-    drain; here it arrives after the block.
-    """
-    # Its own start would let the signal in again.
-    resource_tracker.ensure_running()
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -7,11 +7,11 @@ from typing import Any
 
 import torch
 
+from millisight.build.kept import PICTURES, WEIGHTS, Sides, sides_as_json
 from millisight.drafts import new_file
 from millisight.errors import NotWritten
 
 STATE = "state.pt"
-WEIGHTS = "weights.pth"
 LABELS = "labels.txt"
 
 
@@ -45,22 +45,28 @@ class Saved:
         """Keep ``state``, tensors and plain values. Raises ``NotWritten``."""
         self._save({"key": self._key, "state": state}, STATE)
 
-    def finish(self, weights: dict[str, Any], labels: tuple[str, ...]) -> Path:
-        """Keep the trained state dict and the names of its classes; returns the file of weights.
+    def finish(self, weights: dict[str, Any], labels: tuple[str, ...], sides: Sides) -> Path:
+        """Keep the trained state dict, the names of its classes and the list of the pictures;
+        returns the file of weights.
 
         Raises ``NotWritten``.
         """
         self._save(weights, WEIGHTS)
-        try:
-            with new_file(self.folder / LABELS) as draft:
-                draft.write_text("".join(f"{label}\n" for label in labels), encoding="utf-8")
-        except OSError as error:
-            raise _not_written(self.folder / LABELS, error) from error
+        self._note("".join(f"{label}\n" for label in labels), LABELS)
+        self._note(sides_as_json(sides), PICTURES)
         return self.folder / WEIGHTS
 
     def forget(self) -> None:
         """Remove what only going on needs."""
         (self.folder / STATE).unlink(missing_ok=True)
+
+    def _note(self, text: str, name: str) -> None:
+        target = self.folder / name
+        try:
+            with new_file(target) as draft:
+                draft.write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise _not_written(target, error) from error
 
     def _save(self, content: dict[str, Any], name: str) -> None:
         target = self.folder / name

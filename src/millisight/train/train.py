@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from millisight.build.calibrate import paths_set
+from millisight.build.kept import Sides, training_folder
 from millisight.build.pipeline import Material, assemble
 from millisight.build.steps import Step
 from millisight.build.zoo import LoadedModel
@@ -60,7 +61,7 @@ def train_bundle(options: TrainOptions, settings: Settings, step: Step, say: Say
     data = look(options, step, say)
     mirror = settings.weights_mirror
     base = make_base(options.base, options.architecture, len(data.labels), mirror=mirror, step=step)
-    saved = Saved(settings.home / "training" / options.name, _key(options, data))
+    saved = Saved(training_folder(settings.home, options.name), _key(options, data))
     if options.fresh:
         saved.forget()
     state = saved.read()
@@ -72,7 +73,7 @@ def train_bundle(options: TrainOptions, settings: Settings, step: Step, say: Say
     with _decoded(data, base, saved.folder, step) as sides:
         reached = _reach(options, base, sides, saved, state, spent, step, say)
     base.module.load_state_dict(reached.weights)
-    file = saved.finish(reached.weights, data.labels)
+    file = saved.finish(reached.weights, data.labels, Sides(data.train, data.validation))
     bundle = assemble(
         _material(options, data, base, reached, file, spent(), step),
         target=store(settings.home) / options.name,
