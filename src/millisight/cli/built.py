@@ -54,9 +54,7 @@ max_drop_option = click.option(
 )
 
 
-json_option = click.option(
-    "--json", "as_json", is_flag=True, help="Print one JSON object: the bundle and its manifest."
-)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 
 
 def take_settings(options: dict[str, Any]) -> Settings:
