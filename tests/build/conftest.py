@@ -1,8 +1,5 @@
 """Small real weights, and the building command, for tests that need torch."""
 
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,32 +9,15 @@ import torch
 from numpy.typing import NDArray
 from torchvision import models
 
-SHARED = Path(__file__).parents[3] / "shared" / "data"
+from tests.build.command import Run, command
 
-Run = Callable[..., "subprocess.CompletedProcess[str]"]
+SHARED = Path(__file__).parents[3] / "shared" / "data"
 
 
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
     """An empty store."""
     return tmp_path / "home"
-
-
-def command(home: Path) -> Run:
-    """Runs the real command with ``home`` as its store and torch's cache beside it."""
-
-    def run(*arguments: object, **environ: str) -> "subprocess.CompletedProcess[str]":
-        return subprocess.run(
-            [sys.executable, "-m", "millisight", *map(str, arguments)],
-            env=os.environ
-            | {"MILLISIGHT_HOME": str(home), "TORCH_HOME": str(home.parent / "torch")}
-            | environ,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-
-    return run
 
 
 @pytest.fixture

@@ -7,7 +7,8 @@ import numpy as np
 import torch
 
 import millisight as library
-from tests.build.conftest import Run, normalised, resnet18
+from tests.build.command import Run
+from tests.build.conftest import normalised, resnet18
 from tests.support import texture
 
 

@@ -9,7 +9,8 @@ import torch
 
 import millisight as library
 from millisight.errors import NotEmbeddable
-from tests.build.conftest import Run, normalised, resnet18
+from tests.build.command import Run
+from tests.build.conftest import normalised, resnet18
 from tests.support import texture
 
 

@@ -21,7 +21,7 @@ from millisight.build.calibrate import random_crops
 from millisight.build.verify import eager_logits
 from millisight.build.zoo import load_model, model_names
 from millisight.errors import ModelNotFound, WeightsUnavailable
-from tests.build.conftest import Run
+from tests.build.command import Run
 from tests.build.servers import Published, weights_host
 
 OFFICIAL = "resnet18-f37072fd.pth"

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from millisight.build.checkpoint import read_checkpoint
-from tests.build.conftest import Run
+from tests.build.command import Run
 
 
 class Evil:

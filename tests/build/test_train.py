@@ -3,10 +3,12 @@
 import json
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +17,7 @@ from PIL import Image
 
 from millisight import load
 from millisight.bundle import Bundle, open_bundle
-from tests.build.conftest import Run
+from tests.build.command import Run, command
 
 PICTURES = 20
 """Of each class."""
@@ -51,21 +53,34 @@ def bundle_of(home: Path) -> Callable[[str], Bundle]:
     return lambda name: open_bundle(name, home)
 
 
-def train_head(millisight: Run, data: Path, name: str) -> "subprocess.CompletedProcess[str]":
-    """Train the last layer of the network that needs no download, and build ``name``."""
-    base = ("--base", "efficientnet_lite0", "--head-only", "--precision", "float32")
-    return millisight("train", data, "--name", name, *base)
+HEAD = ("--base", "efficientnet_lite0", "--head-only", "--precision", "float32")
+"""The last layer of the network that needs no download."""
+
+
+@dataclass
+class Trained:
+    """A last layer that was trained on the stripes, in a store of its own, as ``stripes``."""
+
+    home: Path
+    done: "subprocess.CompletedProcess[str]"
+
+
+@pytest.fixture(scope="module")
+def trained(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    """One for the tests that only look at it."""
+    home = tmp_path_factory.mktemp("trained") / "home"
+    return Trained(home, command(home)("train", data, "--name", "stripes", *HEAD))
 
 
 def test_the_last_layer_alone_gives_a_bundle_that_answers(
-    data: Path, millisight: Run, home: Path, bundle_of: Callable[[str], Bundle]
+    trained: Trained,
 ) -> None:
-    done = train_head(millisight, data, "stripes")
+    home, done = trained.home, trained.done
     assert done.returncode == 0, done.stderr
     assert "40 pictures of 2 classes" in done.stderr
     assert "across/notes.txt" in done.stderr
     assert "millisight serve --model stripes" in done.stdout
-    bundle = bundle_of("stripes")
+    bundle = open_bundle("stripes", home)
     assert bundle.labels == ("across", "竖纹")
     training = bundle.manifest.training
     assert training is not None
@@ -81,10 +96,12 @@ def test_the_last_layer_alone_gives_a_bundle_that_answers(
 
 
 def test_what_was_trained_is_compared_by_its_name_on_the_pictures_of_its_training(
-    data: Path, millisight: Run, home: Path, tmp_path: Path
+    trained: Trained, tmp_path: Path
 ) -> None:
     pytest.importorskip("matplotlib")
-    assert train_head(millisight, data, "stripes").returncode == 0
+    home = tmp_path / "home"
+    shutil.copytree(trained.home, home)
+    millisight = command(home)
     done = millisight(
         "compare", "stripes", "--engine", "torch_eager", "--threads", 1, "--batch", 1,
         "--rounds", 1, "--seconds", 0.01, "--output", tmp_path / "out",
@@ -148,17 +165,15 @@ def test_a_file_of_weights_for_other_classes_is_a_base(
 
 
 def test_the_kept_weights_build_the_same_bundle_again(
-    data: Path, millisight: Run, home: Path, bundle_of: Callable[[str], Bundle]
+    trained: Trained, millisight: Run, bundle_of: Callable[[str], Bundle]
 ) -> None:
-    trained = train_head(millisight, data, "first")
-    assert trained.returncode == 0, trained.stderr
-    kept = home / "training" / "first"
+    kept = trained.home / "training" / "stripes"
     built = millisight(
         "build", "efficientnet_lite0", "--weights", kept / "weights.pth",
         "--labels", kept / "labels.txt", "--name", "second", "--precision", "float32",
     )  # fmt: skip
     assert built.returncode == 0, built.stderr
-    first, second = bundle_of("first"), bundle_of("second")
+    first, second = open_bundle("stripes", trained.home), bundle_of("second")
     assert first.labels == second.labels
     assert first.manifest.weights.sha256 == second.manifest.weights.sha256
     assert first.manifest.files["model.bin"] == second.manifest.files["model.bin"]
@@ -242,7 +257,7 @@ def test_evaluate_measures_what_the_manifest_says(
             folder.mkdir(parents=True)
             for seed in chosen:
                 (folder / f"{seed}.png").symlink_to(data / name / f"{seed}.png")
-    done = train_head(millisight, tmp_path / "sides", "sides")
+    done = millisight("train", tmp_path / "sides", "--name", "sides", *HEAD)
     assert done.returncode == 0, done.stderr
     measured = bundle_of("sides").manifest.measured.bundle
     assert measured is not None
