@@ -41,11 +41,11 @@ def pictures(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def many(tmp_path: Path) -> Path:
-    """A folder of 300 pictures, in subfolders of 100."""
+    """A folder of 120 pictures, in subfolders of 40."""
     picture = tmp_path / "picture.png"
     picture.write_bytes(encode(texture(300, 200, 1), "PNG"))
-    for number in range(300):
-        path = tmp_path / "many" / str(number // 100) / f"{number}.png"
+    for number in range(120):
+        path = tmp_path / "many" / str(number // 40) / f"{number}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         os.link(picture, path)
     return tmp_path / "many"
@@ -145,7 +145,7 @@ def test_it_goes_on_where_it_was_stopped_with_no_picture_twice_or_lost(
     growing = output if suffix != "parquet" else output.with_name(f"{output.name}.partial")
 
     def begun() -> bool:
-        return growing.exists() and growing.read_bytes().count(b"\n") > 30
+        return growing.exists() and growing.read_bytes().count(b"\n") > 20
 
     arguments: list[object] = ["classify", many, "--output", output]
     status, said = interrupt(arguments, number, begun, {"MILLISIGHT_HOME": str(tmp_path / "home")})
@@ -153,13 +153,13 @@ def test_it_goes_on_where_it_was_stopped_with_no_picture_twice_or_lost(
         assert status == 130
         assert said.split("\n") == ["The same command goes on from here.", "", "Interrupted.", ""]
     lines = growing.read_bytes()
-    assert 30 < lines.count(b"\n") < 300
+    assert 20 < lines.count(b"\n") < 120
     # As a machine that lost power may leave it.
     growing.write_bytes(lines[:-7])
     done = run(*arguments)
     assert done.returncode == 0, done.stderr
     earlier = lines.count(b"\n") - 1 - (suffix == "csv")
-    assert f"300 pictures by efficientnet_lite0, {earlier} of them earlier" in done.stdout
+    assert f"120 pictures by efficientnet_lite0, {earlier} of them earlier" in done.stdout
     assert paths(output) == sorted(found(many))
 
 
@@ -335,6 +335,6 @@ def test_a_terminal_shows_how_far_it_is(many: Path, tmp_path: Path) -> None:
         pass
     os.close(ours)
     assert process.wait(timeout=60) == 0
-    assert b"/300" in said
+    assert b"/120" in said
     assert b"images/s" in said
     assert b"time left" in said
