@@ -17,9 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
+from millisight.columnar import KEY, import_pyarrow
 from millisight.drafts import new_file
 from millisight.errors import BadFeatures, DataError, NotWritten
-from millisight.nearest import Block, missing
+from millisight.nearest import Block
 
 PARQUET = ".parquet"
 NPZ = ".npz"
@@ -27,8 +28,6 @@ SUFFIXES = (PARQUET, NPZ)
 
 BLOCK = 4096
 """Embeddings in a block; of 1280 numbers they take 21 MB."""
-
-_KEY = "millisight"
 
 
 class Origin(BaseModel):
@@ -77,11 +76,11 @@ def _some(blocks: Iterable[Block]) -> Iterator[Block]:
 
 
 def _write_parquet(file: Any, origin: Origin, blocks: Iterable[Block]) -> int:
-    pa, parquet = _import_pyarrow()
+    pa, parquet = import_pyarrow()
     vector = pa.list_(pa.float32(), origin.dimensions)
     schema = pa.schema(
         [pa.field("path", pa.string()), pa.field("embedding", vector)],
-        metadata={_KEY: origin.model_dump_json()},
+        metadata={KEY: origin.model_dump_json()},
     )
     count = 0
     # No two rows are alike, so a dictionary of values would only cost.
@@ -118,10 +117,10 @@ def read(source: Path) -> tuple[Origin, Iterator[Block]]:
 
 
 def _read_parquet(source: Path) -> tuple[Origin, Iterator[Block]]:
-    pa, parquet = _import_pyarrow()
+    pa, parquet = import_pyarrow()
     file = parquet.ParquetFile(source)
     schema = file.schema_arrow
-    origin = Origin.model_validate_json((schema.metadata or {})[_KEY.encode()])
+    origin = Origin.model_validate_json((schema.metadata or {})[KEY.encode()])
     if schema.field("embedding").type != pa.list_(pa.float32(), origin.dimensions):
         raise ValueError("the embeddings are of another type")
 
@@ -136,7 +135,7 @@ def _read_parquet(source: Path) -> tuple[Origin, Iterator[Block]]:
 
 def _read_npz(source: Path) -> tuple[Origin, Iterator[Block]]:
     with np.load(source, allow_pickle=False) as file:
-        origin = Origin.model_validate_json(str(file[_KEY]))
+        origin = Origin.model_validate_json(str(file[KEY]))
         return origin, iter([(file["path"].tolist(), file["embedding"])])
 
 
@@ -162,12 +161,3 @@ def _translated(source: Path) -> Iterator[None]:
             f"{source} is damaged, or was not written by `millisight embed`.",
             hint="Make it again with `millisight embed`.",
         ) from error
-
-
-def _import_pyarrow() -> tuple[Any, Any]:
-    try:
-        import pyarrow as pa
-        from pyarrow import parquet
-    except ImportError as error:
-        raise missing(error) from error
-    return pa, parquet

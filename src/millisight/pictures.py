@@ -2,7 +2,10 @@
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
+from glob import iglob
 from pathlib import Path
 
 from millisight.errors import DataError
@@ -15,34 +18,133 @@ SUFFIXES = frozenset(
 _INDEXED = re.compile(r"(\d+)_")
 
 
-def find_pictures(paths: Iterable[Path]) -> Iterator[Path]:
-    """Files named outright, and the pictures in folders and their subfolders, in sorted order.
+def find_pictures(
+    paths: Iterable[Path],
+    *,
+    leave_out: Path | None = None,
+    complain: Callable[[OSError], object] = lambda _: None,
+) -> Iterator[Path]:
+    """Files named outright or by a pattern, and the pictures in folders and their subfolders.
 
-    Raises ``DataError`` for a path that does not exist.
+    Folders are walked in sorted order, as they are asked for, in memory that does not grow with
+    their number of files. The folder ``leave_out`` is not entered; those that cannot be read are
+    passed over, and ``complain`` is told why. Raises ``DataError`` for a path that does not exist.
     """
+    passed_over = frozenset() if leave_out is None else frozenset([_identity(leave_out)])
     for path in paths:
-        if path.is_dir():
-            yield from _walk(path)
-        elif path.exists():
-            yield path
-        else:
-            raise DataError(f"There is no file or folder {path}.")
+        for found in _named_by(path):
+            if found.is_dir():
+                yield from _walk(found, passed_over, complain)
+            else:
+                yield found
+
+
+def _named_by(path: Path) -> Iterator[Path]:
+    """``path`` itself if there is such a file or folder, else what it names as a pattern.
+
+    With ``**`` only files are taken, since those in subfolders fit the pattern themselves. Raises
+    ``DataError`` if there is nothing.
+    """
+    if path.exists():
+        yield path
+        return
+    nothing = True
+    # pathlib's own takes no absolute patterns.
+    for match in map(Path, iglob(str(path), recursive=True)):  # noqa: PTH207
+        if "**" not in path.parts or not match.is_dir():
+            nothing = False
+            yield match
+    if nothing:
+        raise DataError(f"There is no file or folder {path}.")
+
+
+def named(paths: Iterable[str]) -> list[Path]:
+    """``paths``, each of which is or names something. Raises ``DataError``."""
+    found = [Path(path) for path in paths]
+    for path in found:
+        next(_named_by(path))
+    return found
 
 
 def pictures_in(paths: Sequence[str]) -> list[Path]:
     """The pictures named by ``paths`` and in their folders. Raises ``DataError`` for none."""
-    pictures = list(find_pictures(Path(path) for path in paths))
+    pictures = list(find_pictures(named(paths)))
     if not pictures:
-        raise DataError(f"There are no pictures in {', '.join(paths)}.")
+        raise no_pictures(paths)
     return pictures
 
 
-def _walk(folder: Path) -> Iterator[Path]:
-    for parent, folders, files in os.walk(folder, followlinks=True):
-        folders.sort()
-        for name in sorted(files):
-            if Path(name).suffix.lower() in SUFFIXES:
-                yield Path(parent, name)
+def no_pictures(paths: Sequence[str]) -> DataError:
+    """What is wrong where ``paths`` hold no pictures."""
+    return DataError(f"There are no pictures in {', '.join(paths)}.")
+
+
+_Identity = tuple[int, int]
+
+
+def _identity(path: Path) -> _Identity:
+    status = path.stat()
+    return status.st_dev, status.st_ino
+
+
+def _walk(
+    folder: Path,
+    passed_over: frozenset[_Identity] = frozenset(),
+    complain: Callable[[OSError], object] = lambda _: None,
+) -> Iterator[Path]:
+    # Of each folder that is open: its identity, and what is left in it.
+    open_folders: list[tuple[_Identity, Iterator[tuple[Path, bool]]]] = []
+
+    def enter(path: Path) -> None:
+        try:
+            identity = _identity(path)
+            # A link may lead back to a folder above.
+            if identity not in passed_over and identity not in {one for one, _ in open_folders}:
+                open_folders.append((identity, _entries(path)))
+        except OSError as error:
+            complain(error)
+
+    enter(folder)
+    while open_folders:
+        try:
+            path, is_folder = next(open_folders[-1][1])
+        except StopIteration:
+            open_folders.pop()
+        except OSError as error:
+            complain(error)
+            open_folders.pop()
+        else:
+            if is_folder:
+                enter(path)
+            else:
+                yield path
+
+
+def _entries(folder: Path) -> Iterator[tuple[Path, bool]]:
+    """Pictures in ``folder``, then its subfolders, each in the order of their names, and whether
+    it is a folder.
+
+    SQLite sorts them, on disk if there are many: it has no file before it needs one.
+    """
+    with closing(sqlite3.connect("")) as database:
+        database.execute("CREATE TABLE entry (folder INTEGER, name BLOB)")
+        with os.scandir(folder) as entries:
+            kinds = ((_is_folder(entry), entry.name) for entry in entries)
+            rows = (
+                (is_folder, os.fsencode(name))
+                for is_folder, name in kinds
+                if is_folder or Path(name).suffix.lower() in SUFFIXES
+            )
+            database.executemany("INSERT INTO entry VALUES (?, ?)", rows)
+        for is_folder, name in database.execute("SELECT * FROM entry ORDER BY folder, name"):
+            yield folder / os.fsdecode(name), bool(is_folder)
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
 
 
 def labelled_pictures(folder: Path, labels: Sequence[str]) -> list[tuple[Path, int]]:

@@ -74,9 +74,13 @@ def test_resnet18_in_int8_is_small_close_to_torch_and_answers(
 def test_other_torchvision_models_are_built_by_name(
     millisight: Run, home: Path, weights_of: Callable[..., Path], model: str, maps: list[int] | None
 ) -> None:
-    done = millisight("build", model, "--weights", weights_of(model), "--precision", "bf16")
+    bf16 = ("--precision", "bf16")
+    done = millisight("build", model, "--weights", weights_of(model), *bf16, "--json")
     assert done.returncode == 0, done.stderr
     manifest = manifest_of(home / "bundles" / model)
+    body = json.loads(done.stdout)
+    assert (body["model"], body["path"]) == (model, str(home / "bundles" / model))
+    assert body["manifest"] | {"digest": manifest["digest"]} == manifest
     assert (manifest["architecture"], manifest["precision"]) == (model, "bf16")
     assert manifest["calibration"] is None
     # The latter ends in two linear layers.

@@ -150,9 +150,11 @@ def test_accuracy_is_reported_beside_that_of_the_bundle_with_the_same_weights(
         (photographs / path.name).symlink_to(path)
     done = millisight(
         "export", "efficientnet_lite0", "--format", "openvino", "--output", tmp_path / "net.xml",
-        "--images", photographs, "--calibration", photographs,
+        "--images", photographs, "--calibration", photographs, "--json",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert "Against the bundle starter (int8)" in done.stdout
-    assert "Accuracy: top-1" in done.stdout
+    body = json.loads(done.stdout)
+    assert body["file"] == str(tmp_path / "net.xml")
+    assert body["bundle"] == "the bundle starter (int8)"
+    assert (body["accuracy"]["images"], body["bundle_accuracy"]["images"]) == (16, 16)
     assert (tmp_path / "net.bin").exists()

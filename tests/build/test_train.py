@@ -122,8 +122,9 @@ def test_an_interrupted_run_goes_on_and_ends_as_if_nothing_had_happened(
     data: Path, millisight: Run, home: Path, bundle_of: Callable[[str], Bundle]
 ) -> None:
     wanted = ("train", data, "--base", "none", "--epochs", "3", "--precision", "float32")
-    whole = millisight(*wanted, "--name", "whole")
+    whole = millisight(*wanted, "--name", "whole", "--json")
     assert whole.returncode == 0, whole.stderr
+    assert json.loads(whole.stdout)["manifest"]["training"]["epochs"] == 3
     with subprocess.Popen(
         [sys.executable, "-m", "millisight", *map(str, wanted), "--name", "halves"],
         env=os.environ | {"MILLISIGHT_HOME": str(home)},

@@ -60,8 +60,10 @@ def test_parquet_holds_path_numbers_and_what_made_them(
 def test_npz_holds_the_same_and_needs_no_extra(run: Run, pictures: Path, tmp_path: Path) -> None:
     output = tmp_path / "features.npz"
     without = no_package(tmp_path, "pyarrow", "usearch")
-    done = run("embed", "--normalize", pictures, "--output", output, PYTHONPATH=without)
+    done = run("embed", "--normalize", pictures, "--output", output, "--json", PYTHONPATH=without)
     assert done.returncode == 0, done.stderr
+    body = json.loads(done.stdout)
+    assert (body["output"], body["embeddings"], body["unusable"]) == (str(output), 4, 0)
     with np.load(output) as file:
         assert file["path"].tolist()[3].endswith("猫.jpg")
         assert (file["embedding"].shape, file["embedding"].dtype) == ((4, 1280), np.float32)

@@ -10,6 +10,7 @@ from millisight.cli.built import (
     BUILD_SETTINGS,
     building,
     calibration_option,
+    json_option,
     labels_option,
     max_drop_option,
     precision_option,
@@ -42,8 +43,9 @@ from millisight.cli.options import setting_options
 @click.option(
     "--output", type=click.Path(path_type=Path), help="Folder to write instead of the store."
 )
+@json_option
 @setting_options(*BUILD_SETTINGS)
-def build(model: str, **options: Any) -> None:
+def build(model: str, as_json: bool, **options: Any) -> None:
     """Build MODEL, a torchvision classification model by name or efficientnet_lite0, into a bundle.
 
     \b
@@ -57,4 +59,5 @@ def build(model: str, **options: Any) -> None:
         from millisight.build import BuildOptions, build_bundle, console_steps
     steps = console_steps(Console(stderr=True))
     bundle = build_bundle(BuildOptions(model=model, **options), settings, steps)
-    tell(bundle, served_as=str(bundle.path) if options["output"] else bundle.manifest.name)
+    served_as = str(bundle.path) if options["output"] else bundle.manifest.name
+    tell(bundle, served_as=served_as, as_json=as_json)

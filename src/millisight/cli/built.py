@@ -1,6 +1,7 @@
 """What the commands of the building half have in common: options, needs, and what they print."""
 
 import contextlib
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args
@@ -55,6 +56,9 @@ max_drop_option = click.option(
 )
 
 
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+
+
 def take_settings(options: dict[str, Any]) -> Settings:
     """The settings of ``BUILD_SETTINGS``, whose flags are taken out of ``options``."""
     return load_settings({name: options.pop(name) for name in (*BUILD_SETTINGS, CONFIG)})
@@ -74,8 +78,18 @@ def building(command: str, extras: str = "build") -> Iterator[None]:
         ) from error
 
 
-def tell(bundle: Bundle, *, served_as: str) -> None:
+def tell(bundle: Bundle, *, served_as: str, as_json: bool) -> None:
     """Print what ``bundle`` is, what was measured, and how to serve it."""
+    if as_json:
+        report = None if bundle.report is None else str(bundle.path / REPORT)
+        body = {
+            "model": served_as,
+            "path": str(bundle.path),
+            "report": report,
+            "manifest": bundle.manifest.model_dump(mode="json"),
+        }
+        click.echo(json.dumps(body, ensure_ascii=False))
+        return
     click.echo(bundle.manifest.describe())
     click.echo(_figures(bundle.manifest))
     click.echo(f"Written to {bundle.path}")

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import asdict
+from itertools import chain, tee
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,22 @@ import click
 from millisight.bundle import open_bundle
 from millisight.classifier import Classifier, Result
 from millisight.cli import exit_codes
+from millisight.cli.folders import Run, Wanted
 from millisight.cli.options import one_model, setting_options
 from millisight.errors import MillisightError
-from millisight.pictures import pictures_in
+from millisight.pictures import find_pictures, named, no_pictures
 from millisight.predictions import MAX_TOP_K
+from millisight.results import SUFFIXES
+from millisight.rows import as_text
 from millisight.settings import load_settings
+
+
+def _check_output(
+    _context: click.Context, _option: click.Parameter, output: Path | None
+) -> Path | None:
+    if output is not None and output.suffix not in SUFFIXES:
+        raise click.BadParameter(f"{output} must end in {', '.join(SUFFIXES)}.")
+    return output
 
 
 @click.command(short_help="Label pictures and folders of pictures.")
@@ -27,38 +39,90 @@ from millisight.settings import load_settings
     help="How many classes for each picture.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
-@setting_options("model", "threads", "device", "max_megapixels", "home")
-def classify(paths: tuple[str, ...], top_k: int, as_json: bool, **flags: Any) -> None:
-    """Label pictures; folders are searched for pictures.
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path),
+    callback=_check_output,
+    help="File to write results to instead: .parquet, .csv or .jsonl. What it holds already is "
+    "not done again.",
+)
+@click.option("--fresh", is_flag=True, help="Drop what the output holds and begin anew.")
+@click.option(
+    "--move-into",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="FOLDER",
+    help="Move each picture into a folder of its class in this one; those that the model is "
+    "uncertain about into the folder uncertain.",
+)
+@click.option("--dry-run", is_flag=True, help="Show where pictures would be moved; write nothing.")
+@setting_options("model", "threads", "device", "max_batch", "max_megapixels", "home")
+def classify(
+    paths: tuple[str, ...],
+    top_k: int,
+    as_json: bool,
+    output: Path | None,
+    fresh: bool,
+    move_into: Path | None,
+    dry_run: bool,
+    **flags: Any,
+) -> None:
+    """Label pictures; folders are searched for pictures, and patterns such as 'a/*.jpg' resolved.
 
-    A picture that cannot be read is reported and the others go on; the exit code then is 3.
+    A picture that cannot be read is reported and the others go on; the exit code then is 3. With
+    --output, a run that was interrupted goes on where it stopped when it is started again.
+    Parquet needs the extra embed.
 
     \b
     Examples:
       millisight classify photo.jpg holiday/
       millisight classify --json --top-k 1 holiday/ | jq .predictions[0].label
+      millisight classify archive/ --output results.csv
+      millisight classify inbox/ --move-into sorted/ --dry-run
     """
+    if dry_run and (output or not move_into):
+        raise click.UsageError("--dry-run goes with --move-into, and without --output.")
+    if fresh and not output:
+        raise click.UsageError("--fresh goes with --output.")
     settings = load_settings(flags)
-    model = one_model(settings)
-    pictures = pictures_in(paths)
-    failures = 0
-    bundle = open_bundle(model, settings.home)
+    bundle = open_bundle(one_model(settings), settings.home)
+    if output or move_into:
+        Run(
+            Wanted(paths, top_k, as_json, output, move_into, dry_run, fresh), bundle, settings
+        ).run()
+        return
+    named(paths)
     with Classifier(bundle, settings) as classifier:
-        answers = classifier.classify_many(pictures, top_k, return_errors=True)
-        for path, answer in zip(pictures, answers, strict=True):
-            failures += not isinstance(answer, Result)
-            _print(path, answer, as_json=as_json)
+        _answer(classifier, paths, top_k, as_json=as_json)
+
+
+def _answer(classifier: Classifier, paths: tuple[str, ...], top_k: int, *, as_json: bool) -> None:
+    failures = 0
+
+    def complain(error: OSError) -> None:
+        nonlocal failures
+        failures += 1
+        click.echo(f"{error.filename}: {error.strerror}", err=True)
+
+    pictures = find_pictures(named(paths), complain=complain)
+    first = next(pictures, None)
+    if first is None and not failures:
+        raise no_pictures(paths)
+    ahead, behind = tee(chain([] if first is None else [first], pictures))
+    answers = classifier.classify_many(ahead, top_k, return_errors=True)
+    for path, answer in zip(behind, answers, strict=True):
+        failures += not isinstance(answer, Result)
+        _print(as_text(path), answer, as_json=as_json)
     if failures:
         raise click.exceptions.Exit(exit_codes.BAD_INPUT)
 
 
-def _print(path: Path, answer: Result | MillisightError | OSError, *, as_json: bool) -> None:
+def _print(path: str, answer: Result | MillisightError | OSError, *, as_json: bool) -> None:
     if not isinstance(answer, Result):
         if as_json:
-            click.echo(json.dumps({"path": str(path), "error": str(answer)}, ensure_ascii=False))
+            click.echo(json.dumps({"path": path, "error": str(answer)}, ensure_ascii=False))
         click.echo(f"{path}: {answer}", err=True)
     elif as_json:
-        body = {"path": str(path), **asdict(answer)}
+        body = {"path": path, **asdict(answer)}
         if answer.uncertain is None:  # The model cannot say, which is not the same as no.
             del body["uncertain"]
         click.echo(json.dumps(body, ensure_ascii=False))

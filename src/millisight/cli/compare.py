@@ -11,6 +11,7 @@ from millisight.cli.built import (
     building,
     calibration_option,
     images_option,
+    json_option,
     labels_option,
     weights_option,
 )
@@ -72,6 +73,7 @@ def _numbers(
     show_default=True,
     help="Folder for JSON, Markdown and the plot.",
 )
+@json_option
 @setting_options("device", "weights_mirror", "home")
 def compare(
     threads: tuple[int, ...] | None,
@@ -80,6 +82,7 @@ def compare(
     seconds: float,
     engine: tuple[str, ...],
     output: Path,
+    as_json: bool,
     **given: Any,
 ) -> None:
     """Run MODEL with every engine that is installed over the same pictures, in turns, and compare
@@ -121,16 +124,20 @@ def compare(
         **given,
     )
     results = run(options, settings, console_steps(Console(stderr=True)))
-    _deliver(results, claims(results) if options.claims else [], output)
+    _deliver(results, claims(results) if options.claims else [], output, as_json=as_json)
 
 
-def _deliver(results: "Results", found: Sequence["Claim"], output: Path) -> None:
+def _deliver(results: "Results", found: Sequence["Claim"], output: Path, *, as_json: bool) -> None:
     """Write the files and show what is in them."""
     from millisight.compare import plot, report
 
-    _write(output / "comparison.json", report.as_json(results, found))
+    body = report.as_json(results, found)
+    _write(output / "comparison.json", body)
     _write(output / "comparison.md", report.markdown(results, found))
     plot.draw(results, output / report.PLOT)
+    if as_json:
+        click.echo(body, nl=False)
+        return
     for name, fact in report.facts(results).items():
         click.echo(f"{name + ':':10}{fact}")
     # Cells that are cut off tell nothing: on a narrow terminal lines go on below.

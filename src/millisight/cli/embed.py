@@ -1,5 +1,6 @@
 """``millisight embed``: pictures in, a file of embeddings out."""
 
+import json
 import time
 from pathlib import Path
 from typing import Any
@@ -34,8 +35,11 @@ def _check_output(_context: click.Context, _option: click.Parameter, output: Pat
 @click.option(
     "--normalize", is_flag=True, help="Scale each embedding to length 1. [default: as they are]"
 )
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @setting_options("model", "threads", "device", "max_batch", "max_megapixels", "home")
-def embed(paths: tuple[str, ...], output: Path, normalize: bool, **flags: Any) -> None:
+def embed(
+    paths: tuple[str, ...], output: Path, normalize: bool, as_json: bool, **flags: Any
+) -> None:
     """Write what the network knows of each picture before it decides: the input of its last
     layer. Folders are searched for pictures.
 
@@ -56,9 +60,14 @@ def embed(paths: tuple[str, ...], output: Path, normalize: bool, **flags: Any) -
         started = time.monotonic()
         count = write(output, origin, blocks_of(reader.rows(pictures)))
         speed = count / (time.monotonic() - started)
-    click.echo(
-        f"{count} embeddings of {origin.dimensions} numbers by {origin.model}: {output} "
-        f"({speed:.1f} images/s)"
-    )
+    if as_json:
+        body = {"output": str(output), "embeddings": count, **origin.model_dump()}
+        body |= {"unusable": reader.failed, "images_per_second": round(speed, 1)}
+        click.echo(json.dumps(body, ensure_ascii=False))
+    else:
+        click.echo(
+            f"{count} embeddings of {origin.dimensions} numbers by {origin.model}: {output} "
+            f"({speed:.1f} images/s)"
+        )
     if reader.failed:
         raise click.exceptions.Exit(exit_codes.BAD_INPUT)

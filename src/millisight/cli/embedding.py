@@ -6,28 +6,11 @@ from pathlib import Path
 import click
 import numpy as np
 from numpy.typing import NDArray
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    Task,
-    TextColumn,
-    TimeRemainingColumn,
-)
-from rich.text import Text
 
 from millisight.classifier import Classifier
+from millisight.cli.progress import pictures_progress
 from millisight.embedder import Embedding
 from millisight.features import Origin
-
-
-class _Rate(ProgressColumn):
-    """Pictures a second."""
-
-    def render(self, task: Task) -> Text:
-        return Text(f"{task.speed or 0:.0f} images/s")
 
 
 class Reader:
@@ -58,7 +41,7 @@ class Reader:
         answers = self._classifier.embed_many(
             pictures, normalize=self._normalize, return_errors=True
         )
-        with _progress() as progress:
+        with pictures_progress() as progress:
             task = progress.add_task("embed", total=len(pictures))
             for path, answer in zip(pictures, answers, strict=True):
                 progress.advance(task)
@@ -72,18 +55,6 @@ class Reader:
     def _report(self, path: Path, reason: str) -> None:
         self.failed += 1
         click.echo(f"{path}: {reason}", err=True)
-
-
-def _progress() -> Progress:
-    columns = (
-        BarColumn(),
-        MofNCompleteColumn(),
-        _Rate(),
-        TextColumn("time left"),
-        TimeRemainingColumn(),
-    )
-    console = Console(stderr=True)
-    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
 
 
 def _is_text(name: str) -> bool:

@@ -1,5 +1,7 @@
 """``millisight export``: a model for other programs. Imports their libraries only when run."""
 
+import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, get_args
 
@@ -11,6 +13,7 @@ from millisight.cli.built import (
     building,
     calibration_option,
     images_option,
+    json_option,
     labels_option,
     take_settings,
     weights_option,
@@ -42,8 +45,9 @@ from millisight.manifest import Accuracy, Precision
 @click.option(
     "--output", type=click.Path(path_type=Path), help="File to write. [default: named after MODEL]"
 )
+@json_option
 @setting_options(*BUILD_SETTINGS)
-def export(model: str, output: Path | None, **given: Any) -> None:
+def export(model: str, output: Path | None, as_json: bool, **given: Any) -> None:
     """Write MODEL into one file (OpenVINO: two) and check its answers against the bundle with the
     same weights, or where there is none, against the graph that a bundle is made of.
 
@@ -65,6 +69,10 @@ def export(model: str, output: Path | None, **given: Any) -> None:
     file = output or Path(f"{model}-{given['precision']}{SUFFIXES[given['format']]}")
     options = ExportOptions(model=model, output=file, **given)
     done = run(options, settings, console_steps(Console(stderr=True)))
+    if as_json:
+        body = asdict(done) | {"file": str(done.file)}
+        click.echo(json.dumps(body, default=Accuracy.model_dump, ensure_ascii=False))
+        return
     click.echo(f"Written to {done.file}, {done.size_mb:.1f} MB")
     click.echo(
         f"Against {done.bundle}, on {done.pictures}: same first answer on {done.agreement:.2f} %, "

@@ -16,6 +16,7 @@ EPILOG = """\b
 Examples:
   millisight serve                     answer on http://127.0.0.1:8000
   millisight classify photo.jpg        the three most likely classes
+  millisight classify archive/ --output results.csv
   millisight embed holiday/ --output features.parquet
   millisight build resnet18            make a bundle (needs the build extra)
   millisight train steel/ --name steel a bundle of your own classes

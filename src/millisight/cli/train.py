@@ -10,6 +10,7 @@ from rich.console import Console
 from millisight.cli.built import (
     BUILD_SETTINGS,
     building,
+    json_option,
     max_drop_option,
     precision_option,
     take_settings,
@@ -63,8 +64,9 @@ from millisight.cli.options import setting_options
 )
 @click.option("--fresh", is_flag=True, help="Do not go on from an interrupted run.")
 @click.option("--dry-run", is_flag=True, help="Look at the pictures and stop.")
+@json_option
 @setting_options(*BUILD_SETTINGS)
-def train(dry_run: bool, **options: Any) -> None:
+def train(dry_run: bool, as_json: bool, **options: Any) -> None:
     """Train on DATA, which has one folder of pictures a class, and build a bundle.
 
     DATA may hold train/ and validation/ with such folders each; else a fifth is kept to validate
@@ -91,4 +93,4 @@ def train(dry_run: bool, **options: Any) -> None:
         look(wanted, console_steps(console), say)
         return
     bundle = train_bundle(wanted, settings, console_steps(console), say)
-    tell(bundle, served_as=bundle.manifest.name)
+    tell(bundle, served_as=bundle.manifest.name, as_json=as_json)
