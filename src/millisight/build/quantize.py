@@ -31,6 +31,9 @@ ESTIMATORS = {
 }
 """Range estimators for activations that are tried, by the name the manifest gives them."""
 
+_TRIED_ON = 100
+"""Samples that an estimator is tried on; the one that is chosen is then given all."""
+
 
 @dataclass(frozen=True, slots=True)
 class Quantized:
@@ -46,22 +49,29 @@ def quantize(graph: Graph, pictures: CalibrationSet, reference: Logits, step: St
 
     ``reference`` holds the float32 logits of ``pictures.check``.
     """
+
+    def tried(estimator: str, samples: list[Pixels], title: str) -> Quantized:
+        with step(title, total=len(samples)) as bar:
+            candidate = _quantize(graph, estimator, samples, bar)
+            comparison = compare(reference, _run(candidate, pictures.check))
+        return Quantized(candidate, estimator, comparison)
+
+    some = pictures.samples[:: max(1, len(pictures.samples) // _TRIED_ON)]
     candidates = []
     for estimator in ESTIMATORS:
-        with step(f"Quantising, ranges by {estimator}", total=len(pictures.samples)) as bar:
-            try:
-                candidate = _quantize(graph, estimator, pictures.samples, bar)
-            except ValueError:
-                # NNCF's histogram has no bins for an activation that hardly varies.
-                continue
-            comparison = compare(reference, _run(candidate, pictures.check))
-        candidates.append(Quantized(candidate, estimator, comparison))
+        # NNCF's histogram has no bins for an activation that hardly varies.
+        with contextlib.suppress(ValueError):
+            candidates.append(tried(estimator, some, f"Quantising, ranges by {estimator}"))
     if not candidates:
         raise BuildError(
             "NNCF cannot quantise this model with these pictures.",
             hint="Use --precision bf16, or other pictures (--calibration).",
         )
-    return min(candidates, key=lambda one: one.comparison.divergence)
+    best = min(candidates, key=lambda one: one.comparison.divergence)
+    if len(some) == len(pictures.samples):
+        return best
+    title = f"Quantising with all pictures, ranges by {best.estimator}"
+    return tried(best.estimator, pictures.samples, title)
 
 
 def _quantize(graph: Graph, estimator: str, samples: list[Pixels], bar: Bar) -> Graph:

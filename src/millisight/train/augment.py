@@ -27,8 +27,17 @@ class Crops:
 class Batches:
     """Pictures and their classes, to be gone through in batches again and again."""
 
-    def __init__(self, pixels: Pixels, classes: Sequence[int], preprocess: Preprocess) -> None:
-        """``pixels`` is uint8 ``(n, side, side, 3)``."""
+    def __init__(
+        self,
+        pixels: Pixels,
+        classes: Sequence[int],
+        preprocess: Preprocess,
+        *,
+        upside_down: bool = False,
+    ) -> None:
+        """``pixels`` is uint8 ``(n, side, side, 3)``; ``upside_down`` says whether half of them
+        are turned so when they are varied."""
+        self.upside_down = upside_down
         self.classes = torch.tensor(classes)
         self._pixels = pixels
         self._preprocess = preprocess
@@ -68,6 +77,7 @@ class Batches:
                     antialias=True,
                 ),
                 v2.RandomHorizontalFlip(),
+                v2.RandomVerticalFlip(0.5 if self.upside_down else 0.0),
                 v2.ColorJitter(_JITTER, _JITTER, _JITTER),
             ]
         )

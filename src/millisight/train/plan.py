@@ -26,7 +26,7 @@ def recipe_for(base: Base) -> Recipe:
         return Recipe(
             optimizer="adamw", learning_rate=5e-4, weight_decay=0.05, batch=32, stages=stages
         )
-    stages = _stages(base, (3 / 4, 1.0), _as_large_as_served)
+    stages = _stages(base, (3 / 5, 4 / 5), _as_large_as_served)
     # Small batches: where all begins at random, many steps count for more than smooth ones.
     return Recipe(optimizer="sgd", learning_rate=0.02, weight_decay=5e-4, batch=16, stages=stages)
 

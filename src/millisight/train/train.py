@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from millisight.build.calibrate import paths_set
@@ -27,6 +28,7 @@ from millisight.train.plan import class_weights
 from millisight.train.saved import Saved
 from millisight.train.session import Budget, Reached, Say, Session, first_state
 from millisight.train.survey import Dataset, survey
+from millisight.train.upright import have_no_top
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,14 +117,15 @@ def _decoded(data: Dataset, base: Base, folder: Path, step: Step) -> Iterator[_S
     with tempfile.TemporaryDirectory(prefix=".pictures-", dir=folder) as name:
         scratch = Path(name)
 
-        def decoded(side: Sequence[tuple[Path, int]], title: str) -> Batches:
+        def decoded(side: Sequence[tuple[Path, int]], title: str, *, train: bool) -> Batches:
             paths, classes = zip(*side, strict=True)
             pixels = decode_all(paths, base.preprocess, scratch / title, f"Decoding {title}", step)
-            return Batches(pixels, classes, base.preprocess)
+            turned = train and have_no_top(pixels, np.array(classes))
+            return Batches(pixels, classes, base.preprocess, upside_down=turned)
 
         yield _Sides(
-            decoded(data.train, "pictures to train on"),
-            decoded(data.validation, "pictures to validate with"),
+            decoded(data.train, "pictures to train on", train=True),
+            decoded(data.validation, "pictures to validate with", train=False),
             scratch,
         )
 
@@ -139,6 +142,8 @@ def _reach(
 ) -> Reached:
     """Fit the last layer, then train everything; from ``state`` where a run has left it."""
     weights = class_weights(sides.train.classes.bincount().tolist())
+    if sides.train.upside_down:
+        say("The pictures have no top, so training turns half of them upside down.")
     if state:
         reached = Reached.of(state)
         say(f"Going on from what an earlier run has reached: {reached.score.top1:.2f} %.")
