@@ -65,7 +65,7 @@ def _numbers(
 @click.option(
     "--engine", multiple=True, metavar="NAME", help="Only this one; may come again. [default: all]"
 )
-@click.option("--claims", is_flag=True, help="Say of each claim of the article whether it holds.")
+@click.option("--claims", is_flag=True, help="Judge the usual advice by what was measured.")
 @click.option(
     "--output",
     type=click.Path(path_type=Path),

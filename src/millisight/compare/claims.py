@@ -1,4 +1,4 @@
-"""What the article says, one by one, beside what was measured. Pure."""
+"""The usual advice, piece by piece, beside what was measured. Pure."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ NEAR = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """One sentence of the article."""
+    """One piece of the usual advice."""
 
     says: str
     measured: str

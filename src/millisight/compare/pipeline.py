@@ -38,7 +38,7 @@ _CALIBRATION = 128
 """Pictures that INT8 is calibrated with. A build takes more, for minutes that are not at hand."""
 
 _CLAIMED = "torch_traced"
-"""What the article runs."""
+"""What is advised most often."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

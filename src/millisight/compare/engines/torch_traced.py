@@ -1,4 +1,4 @@
-"""TorchScript by tracing: what the article does."""
+"""TorchScript by tracing: the first thing one is advised to do."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
