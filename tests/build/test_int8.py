@@ -63,7 +63,7 @@ def test_resnet18_in_int8_is_small_close_to_torch_and_answers(
     assert manifest["precision"] == "int8"
     assert manifest["activation_map"] == [7, 7]
     assert manifest["measured"]["max_logit_difference"] < 1e-3
-    assert manifest["calibration"]["samples"] == 300
+    assert manifest["calibration"]["samples"] in {100, 300}
     assert manifest["calibration"]["estimator"] in {"minmax", "histogram", "nncf_default"}
     assert set(manifest["built_with"]) == {"millisight", "torch", "torchvision", "openvino", "nncf"}
     assert manifest["preprocess"] == {
@@ -160,9 +160,10 @@ def test_a_build_that_loses_too_much_fails_and_keeps_the_old_bundle(
 
 
 def test_without_labels_the_agreement_with_float32_is_the_gate(
-    millisight: Run, home: Path, noise_folder: Path
+    millisight: Run, home: Path, weights_of: Callable[..., Path]
 ) -> None:
-    done = millisight("build", "efficientnet_lite0", "--calibration", noise_folder, "--max-drop", 0)
+    weights = weights_of("mobilenet_v3_small")
+    done = millisight("build", "mobilenet_v3_small", "--weights", weights, "--max-drop", 0)
     assert done.returncode == 8
     assert "agrees with float32 on" in done.stderr
     assert not (home / "bundles/mobilenet_v3_small").exists()

@@ -43,6 +43,13 @@ def test_wrong_options_are_refused_before_anything_is_done(
     assert not (tmp_path / "out").exists()
 
 
+def test_a_name_of_another_format_is_refused_before_anything_is_done(tmp_path: Path) -> None:
+    file = tmp_path / "net.onnx"
+    done = run("export", "resnet18", "--format", "openvino", "--output", str(file))
+    assert done.returncode == 2
+    assert "Name a file that ends in .xml" in done.stderr
+
+
 def test_a_precision_that_a_format_cannot_hold_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "x.pt"
     done = run(

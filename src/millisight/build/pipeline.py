@@ -192,7 +192,7 @@ def _compile(
         calibration = Calibration(
             source=pictures.source,
             images=pictures.images,
-            samples=len(pictures.samples),
+            samples=quantized.samples,
             seed=SEED,
             estimator=quantized.estimator,
         )

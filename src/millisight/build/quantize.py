@@ -41,6 +41,8 @@ class Quantized:
 
     graph: Graph
     estimator: str
+    samples: int
+    """How many it was calibrated with."""
     comparison: Comparison
 
 
@@ -54,7 +56,7 @@ def quantize(graph: Graph, pictures: CalibrationSet, reference: Logits, step: St
         with step(title, total=len(samples)) as bar:
             candidate = _quantize(graph, estimator, samples, bar)
             comparison = compare(reference, _run(candidate, pictures.check))
-        return Quantized(candidate, estimator, comparison)
+        return Quantized(candidate, estimator, len(samples), comparison)
 
     some = pictures.samples[:: max(1, len(pictures.samples) // _TRIED_ON)]
     candidates = []
@@ -71,7 +73,9 @@ def quantize(graph: Graph, pictures: CalibrationSet, reference: Logits, step: St
     if len(some) == len(pictures.samples):
         return best
     title = f"Quantising with all pictures, ranges by {best.estimator}"
-    return tried(best.estimator, pictures.samples, title)
+    with contextlib.suppress(ValueError):
+        candidates.append(tried(best.estimator, pictures.samples, title))
+    return min(candidates, key=lambda one: one.comparison.divergence)
 
 
 def _quantize(graph: Graph, estimator: str, samples: list[Pixels], bar: Bar) -> Graph:

@@ -19,7 +19,7 @@ from millisight.cli.built import (
     weights_option,
 )
 from millisight.cli.options import setting_options
-from millisight.compare.formats import FORMATS, SUFFIXES, check_precision
+from millisight.compare.formats import FORMATS, SUFFIXES, check_file, check_precision
 from millisight.manifest import Accuracy, Precision
 
 
@@ -62,11 +62,12 @@ def export(model: str, output: Path | None, as_json: bool, **given: Any) -> None
     """
     settings = take_settings(given)
     check_precision(given["format"], given["precision"])
+    file = output or Path(f"{model}-{given['precision']}{SUFFIXES[given['format']]}")
+    check_file(given["format"], file)
     with building("export …", "build,compare"):
         from millisight.build import console_steps
         from millisight.compare.export import ExportOptions
         from millisight.compare.export import export as run
-    file = output or Path(f"{model}-{given['precision']}{SUFFIXES[given['format']]}")
     options = ExportOptions(model=model, output=file, **given)
     done = run(options, settings, console_steps(Console(stderr=True)))
     if as_json:

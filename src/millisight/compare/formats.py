@@ -1,5 +1,7 @@
 """What a model can be exported to."""
 
+from pathlib import Path
+
 from millisight.errors import BadParameter
 from millisight.manifest import Precision
 
@@ -12,6 +14,14 @@ FORMATS: dict[str, tuple[Precision, ...]] = {
 
 SUFFIXES = {"torchscript": ".pt", "onnx": ".onnx", "openvino": ".xml"}
 """How its files are named."""
+
+
+def check_file(kind: str, file: Path) -> None:
+    """Raises ``BadParameter`` where ``file`` is not named as those of the format ``kind``."""
+    if file.suffix != SUFFIXES[kind]:
+        raise BadParameter(
+            f"{file} is no name for {kind}.", hint=f"Name a file that ends in {SUFFIXES[kind]}."
+        )
 
 
 def check_precision(kind: str, precision: Precision) -> None:

@@ -18,6 +18,8 @@ _STRENGTH = 0.01
 _GUESSING = 0.58
 """Up to this part told right is taken for guessing. Seen: 0.50 for six classes of steel defects,
 0.71 for ten classes of clothing, 1.0 for arrows."""
+_KNOWING = 0.75
+"""More than this in any one class is no chance, even with ``_LEAST`` pictures."""
 
 
 def have_no_top(pixels: Pixels, classes: NDArray[np.int64]) -> bool:
@@ -35,7 +37,7 @@ def have_no_top(pixels: Pixels, classes: NDArray[np.int64]) -> bool:
             return False
         step = max(1, len(chosen) // _MOST)
         shares.append(_told_right(_thumbnails(pixels, chosen[::step])))
-    return float(np.mean(shares)) <= _GUESSING
+    return float(np.mean(shares)) <= _GUESSING and max(shares) <= _KNOWING
 
 
 def _thumbnails(pixels: Pixels, chosen: NDArray[np.int64]) -> NDArray[np.float32]:

@@ -35,6 +35,10 @@ def test_classes_that_are_each_other_upside_down_are_not_turned() -> None:
     assert not have_no_top(*wedges((1, -1)))
 
 
+def test_one_class_with_a_top_among_many_without_is_enough() -> None:
+    assert not have_no_top(*wedges((0, 0, 0, 0, 0, 0, 0, 0, 1)))
+
+
 def test_of_few_pictures_nothing_is_concluded() -> None:
     pixels, classes = wedges((0, 0))
     assert not have_no_top(pixels[: EACH + 10], classes[: EACH + 10])
