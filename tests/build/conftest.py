@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torchvision import models
 
-from tests.build.command import Run, command
+from tests.command import Run, command
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
 

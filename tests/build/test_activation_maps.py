@@ -7,8 +7,8 @@ import numpy as np
 import torch
 
 import millisight as library
-from tests.build.command import Run
 from tests.build.conftest import normalised, resnet18
+from tests.command import Run
 from tests.support import texture
 
 

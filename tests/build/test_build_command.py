@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.build.command import Run
+from tests.command import Run
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from millisight.compare.protocol import Place
 from millisight.compare.source import Source
 from millisight.errors import EngineUnavailable
 from millisight.manifest import Preprocess, Weights
-from tests.build.command import Run
+from tests.command import Run
 from tests.support import texture
 
 CROP = 32

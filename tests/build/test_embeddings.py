@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 import millisight as library
 from millisight.errors import NotEmbeddable
-from tests.build.command import Run
 from tests.build.conftest import normalised, resnet18
+from tests.command import Run
 from tests.support import texture
 
 Vector = NDArray[np.float32]

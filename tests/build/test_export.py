@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from torchvision import models
 
 from millisight.image import Limits, decode
-from tests.build.command import Run, command
 from tests.build.conftest import normalised
+from tests.command import Run, command
 from tests.support import PREPROCESS, encode, texture
 
 NETWORK = "shufflenet_v2_x0_5"

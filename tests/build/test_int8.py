@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 
 from millisight import load
-from tests.build.command import Run, command
 from tests.build.test_embeddings import cosine, pairs
+from tests.command import Run, command
 
 
 def manifest_of(folder: Path) -> dict[str, Any]:

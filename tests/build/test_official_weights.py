@@ -21,8 +21,8 @@ from millisight.build.calibrate import random_crops
 from millisight.build.verify import eager_logits
 from millisight.build.zoo import load_model, model_names
 from millisight.errors import ModelNotFound, WeightsUnavailable
-from tests.build.command import Run
 from tests.build.servers import Published, weights_host
+from tests.command import Run
 
 OFFICIAL = "resnet18-f37072fd.pth"
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from millisight.build.checkpoint import read_checkpoint
-from tests.build.command import Run
+from tests.command import Run
 
 
 class Evil:

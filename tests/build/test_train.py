@@ -17,7 +17,7 @@ from PIL import Image
 
 from millisight import load
 from millisight.bundle import Bundle, open_bundle
-from tests.build.command import Run, command
+from tests.command import Run, command
 
 PICTURES = 20
 """Of each class."""

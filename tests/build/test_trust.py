@@ -18,8 +18,8 @@ from torchvision import models
 
 from millisight.bundle import read_bundle
 from millisight.errors import BundleError
-from tests.build.command import Run, command
 from tests.build.conftest import normalised
+from tests.command import Run, command
 
 LABELS = ["<script>alert(1)</script>", "裂纹", 'a "quoted" & b']
 HOSTILE = "0_<img src=x onerror=alert(1)>.png"

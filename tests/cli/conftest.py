@@ -3,14 +3,14 @@
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-COMMAND = (sys.executable, "-m", "millisight")
+from tests.command import Run
+from tests.command import run as run_forked
 
-Run = Callable[..., "subprocess.CompletedProcess[str]"]
+COMMAND = (sys.executable, "-m", "millisight")
 
 
 @pytest.fixture
@@ -19,13 +19,11 @@ def run(tmp_path: Path) -> Run:
     outside = {name: value for name, value in os.environ.items() if "MILLISIGHT_" not in name}
 
     def command(*arguments: object, **environ: str) -> "subprocess.CompletedProcess[str]":
-        return subprocess.run(
-            [*COMMAND, *map(str, arguments)],
-            env=outside | {"MILLISIGHT_HOME": str(tmp_path / "home")} | environ,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=60,
-        )
+        own = outside | {"MILLISIGHT_HOME": str(tmp_path / "home")} | environ
+        if "PYTHONPATH" not in environ:
+            return run_forked(own, *arguments)
+        # What is imported is to be seen, so a fork of what has imported all would not do.
+        line = [*COMMAND, *map(str, arguments)]
+        return subprocess.run(line, env=own, capture_output=True, text=True, check=False)
 
     return command
