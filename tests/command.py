@@ -31,7 +31,8 @@ def run(environ: Mapping[str, str], *arguments: object) -> "subprocess.Completed
     line = ["millisight", *map(str, arguments)]
     with tempfile.TemporaryDirectory() as folder:
         streams = [Path(folder, name) for name in ("out", "err")]
-        process = _CONTEXT.Process(target=_main, args=(line, dict(environ), streams))
+        cores = os.sched_getaffinity(0)
+        process = _CONTEXT.Process(target=_main, args=(line, dict(environ), streams, cores))
         process.start()
         process.join()
         printed, said = (path.read_text("utf-8") for path in streams)
@@ -45,9 +46,13 @@ def command(home: Path) -> Run:
     return lambda *arguments, **environ: run(os.environ | own | environ, *arguments)
 
 
-def _main(line: list[str], environ: Mapping[str, str], streams: list[Path]) -> None:
+def _main(
+    line: list[str], environ: Mapping[str, str], streams: list[Path], cores: set[int]
+) -> None:
     for number, path in enumerate(streams, start=1):
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND), number)
+    # The fork server has those of the test that started it.
+    os.sched_setaffinity(0, cores)
     os.environ.clear()
     os.environ.update(environ)
     sys.argv = line
