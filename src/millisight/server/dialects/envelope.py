@@ -35,7 +35,7 @@ from millisight.server.upload import read_body, too_large
 HEADER_LENGTH = "Inference-Header-Content-Length"
 
 _AT_ONCE = 65_536
-"""Bytes of JSON or of messages that are read or written at once. More would hold up other requests."""
+"""Bytes of JSON or protobuf that are read or written at once. More would hold up other requests."""
 
 NUMBER_BYTES = 14
 """What one probability takes in JSON."""
@@ -105,8 +105,8 @@ def _inflate(body: bytes, max_bytes: int) -> bytes:
 
 
 async def aside(size: int, work: Callable[[], Done]) -> Done:
-    """What ``work`` makes of ``size`` bytes of JSON or of a message, or makes as JSON; of many, in a thread, one
-    after the other: lists may take twenty times the memory of their text."""
+    """What ``work`` makes of ``size`` bytes of JSON or protobuf, or makes as JSON; of many, in a
+    thread, one after the other: lists may take twenty times the memory of their text."""
     if size <= _AT_ONCE:
         return work()
     return await asyncio.get_running_loop().run_in_executor(_thread(), work)
@@ -114,7 +114,7 @@ async def aside(size: int, work: Callable[[], Done]) -> Done:
 
 @functools.cache
 def _thread() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(1, thread_name_prefix="json")
+    return ThreadPoolExecutor(1, thread_name_prefix="lists")
 
 
 def parse(kind: type[Parsed], text: bytes) -> Parsed:
@@ -162,9 +162,7 @@ def _asked(text: bytes, tail: bytes | memoryview, *, most: int) -> Asked:
     how = inference.outputs[0].parameters if inference.outputs else {}
     return Asked(
         pictures=_pictures(inference.inputs[0], tail, most),
-        output=wanted(
-            how.get("classification"), binary=bool(how.get("binary_data", binary))
-        ),
+        output=wanted(how.get("classification"), binary=bool(how.get("binary_data", binary))),
         id=inference.id,
         timeout=timeout_of(inference.parameters.get("timeout")),
     )
