@@ -157,7 +157,7 @@ class Rpc:
 
 
 def _slow_bytes(request: Any) -> int:
-    """How much of ``request`` is numbers, names and shapes: all but a raw tensor, which is quick."""
+    """How much of ``request`` is slow to read: all but a raw tensor."""
     size: int = request.ByteSize()
     return size - sum(map(len, request.raw_input_contents[:1]))
 

@@ -83,9 +83,7 @@ def unpack(datatype: str, shape: list[int], raw: bytes | memoryview, *, most: in
     return pictures
 
 
-def from_values(
-    datatype: str, shape: list[int], values: Sequence[Any], *, most: int
-) -> list[Sent]:
+def from_values(datatype: str, shape: list[int], values: Sequence[Any], *, most: int) -> list[Sent]:
     """The pictures, at most ``most``, of a tensor whose ``values``, flat or nested, came otherwise
     than as bytes: numbers for UINT8; for BYTES, bytes or base64. Raises ``BadRequest``."""
     count = _count(datatype, shape, most)
