@@ -187,8 +187,7 @@ def _pictures(tensor: Any, raw: Collection[bytes], most: int) -> Any:
         return unpack(tensor.datatype, shape, one, most=most)
     contents = tensor.contents
     pixels = tensor.datatype == "UINT8"
-    # A list, because numpy is slow with what only looks like one.
-    values = list(contents.uint_contents) if pixels else contents.bytes_contents
+    values = contents.uint_contents if pixels else contents.bytes_contents
     return from_values(tensor.datatype, shape, values, most=most)
 
 

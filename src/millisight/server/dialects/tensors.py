@@ -16,6 +16,9 @@ from millisight.server.dialects.model import OUTPUT, elements
 
 _LENGTH = struct.Struct("<I")
 
+_AT_ONCE = 65_536
+"""Numbers, or rows of them, that become an array in one go."""
+
 _DEEPEST = 4
 """How deep pixels are nested: picture, row, column, channel."""
 
@@ -104,13 +107,19 @@ def pixels_of(values: Sequence[Any]) -> NDArray[np.uint8]:
 
     Raises ``BadRequest``.
     """
+    # In parts, because no other thread runs while numpy reads a list.
+    parts = range(0, len(values), _AT_ONCE)
+    try:
+        return np.concatenate([_pixels(values[at : at + _AT_ONCE]) for at in parts])
+    except ValueError as error:
+        raise BadRequest("The rows of the pixels are not equally long.") from error
+
+
+def _pixels(values: Sequence[Any]) -> NDArray[np.uint8]:
     # Where a text is among them, numpy makes each number as wide as it: 40 GB out of 1 MB.
     if not _all_whole(values):
         raise _no_pixel()
-    try:
-        numbers = np.asarray(values)
-    except ValueError as error:
-        raise BadRequest("The rows of the pixels are not equally long.") from error
+    numbers = np.asarray(values)
     if numbers.dtype.kind not in "iu" or numbers.min() < 0 or numbers.max() > 255:
         raise _no_pixel()
     return numbers.astype(np.uint8)
