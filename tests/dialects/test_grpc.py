@@ -177,6 +177,60 @@ def test_what_cannot_be_answered_is_refused_in_a_sentence(
     assert refused.value.status() == f"StatusCode.{status}"
 
 
+def asked(datatype: str, shape: list[int], **contents: Any) -> service_pb2.ModelInferRequest:
+    """A request whose tensor has ``contents``."""
+    request = service_pb2.ModelInferRequest(model_name="starter")
+    one = request.inputs.add(name="image", datatype=datatype, shape=shape)
+    for kind, values in contents.items():
+        getattr(one.contents, kind).extend(values)
+    return request
+
+
+def named(*outputs: str) -> service_pb2.ModelInferRequest:
+    request = asked("BYTES", [1], bytes_contents=[PICTURES[0]])
+    for name in outputs:
+        request.outputs.add(name=name)
+    return request
+
+
+def patient(microseconds: int) -> service_pb2.ModelInferRequest:
+    request = named()
+    request.parameters["timeout"].uint64_param = microseconds
+    return request
+
+
+@pytest.mark.parametrize(
+    ("message", "sentence"),
+    [
+        (asked("UINT8", [2**62] * 100_000), "1 to 8 whole numbers"),
+        (asked("UINT8", [1, 2**31, 1, 3]), "each from 1 to 2147483647"),
+        (asked("UINT8", [-1, 1, 1, 3]), "each from 1 to 2147483647"),
+        (asked("UINT8", [400_000, 1, 1, 3]), "400000 pictures; it may have 1 to 256"),
+        (
+            asked("UINT8", [1, 1, 1, 3], uint_contents=[1] * 1_000_000),
+            "1000000 elements, and its shape says 3",
+        ),
+        (asked("UINT8", [1, 1, 1, 3], uint_contents=[1, 2, 256]), "not a whole number"),
+        (
+            asked("BYTES", [2], bytes_contents=[b""] * 500_000),
+            "more elements than the 2 that its shape says",
+        ),
+        (named("logits"), "no output 'logits'"),
+        (named(*["probabilities"] * 50_000), "The model has one output; name it once."),
+        (patient(2**63), "timeout is too long"),
+    ],
+)
+def test_what_would_take_the_servers_memory_or_time_is_refused_before_it_does(
+    server: Server, grpc_url: str, message: service_pb2.ModelInferRequest, sentence: str
+) -> None:
+    assert server.url
+    with grpc.insecure_channel(grpc_url) as channel:
+        stub = service_pb2_grpc.GRPCInferenceServiceStub(channel)
+        with pytest.raises(grpc.RpcError, match=sentence) as refused:
+            stub.ModelInfer(message)
+    assert refused.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+
+
 def test_deadlines_hold_the_clients_own_too(client: triton.InferenceServerClient) -> None:
     with pytest.raises(InferenceServerException, match="deadline passed"):
         client.infer("starter", [tensor(PREPARED + 1)], timeout=1)

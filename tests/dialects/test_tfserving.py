@@ -84,6 +84,8 @@ def test_the_status_is_what_either_kind_of_client_looks_for(http: httpx.Client) 
         (PATH, {"instances": [{"b64": 7}]}, 400, "not a picture"),
         (PATH, {"instances": [[[1, 2, 3]]]}, 400, "not a picture"),
         (PATH, {"instances": [[[[0.5, 0.5, 0.5]]]]}, 400, "whole number"),
+        (PATH, {"instances": [[["x" * 200_000, *[1] * 500_000]]]}, 400, "whole number"),
+        (PATH, {"instances": ["!"] * 257}, 400, "257 pictures; it may have 1 to 256"),
         (PATH, {"instances": [{"b64": "!"}]}, 400, "not base64"),
         (PATH, {"instances": [{"b64": ""}]}, 422, "empty"),
         (PATH, {"instances": [{"b64": B64[0]}, {"b64": "AAAA"}]}, 415, "Picture 2 of 2"),

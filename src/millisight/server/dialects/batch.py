@@ -29,9 +29,8 @@ def most_pictures(settings: Settings) -> int:
     return min(settings.max_queue, _MOST_PICTURES)
 
 
-def check_count(count: int, settings: Settings) -> None:
-    """Raise ``BadRequest`` for none and for more than ``most_pictures``."""
-    most = most_pictures(settings)
+def check_count(count: int, most: int) -> None:
+    """Raise ``BadRequest`` for none and for more than ``most``, which ``most_pictures`` tells."""
     if not 1 <= count <= most:
         raise BadRequest(
             f"The request has {count} pictures; it may have 1 to {most}.",

@@ -13,23 +13,29 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field, ValidationError
 
 from millisight.errors import BadRequest
+from millisight.server.dialects.batch import most_pictures
 from millisight.server.dialects.inference import Answer
-from millisight.server.dialects.model import VERSION, check_input, check_parameters
+from millisight.server.dialects.model import (
+    VERSION,
+    check_input,
+    check_output,
+    check_parameters,
+)
 from millisight.server.dialects.tensors import (
     Asked,
-    Wanted,
     from_values,
     timeout_of,
     unpack,
     wanted,
 )
-from millisight.server.intake import exact
+from millisight.server.intake import exact, max_bytes
+from millisight.server.service import Service
 from millisight.server.upload import read_body, too_large
 
 HEADER_LENGTH = "Inference-Header-Content-Length"
 
 _AT_ONCE = 65_536
-"""Bytes of JSON that are read or written at once. More would hold up other requests."""
+"""Bytes of JSON or protobuf that are read or written at once. More would hold up other requests."""
 
 NUMBER_BYTES = 14
 """What one probability takes in JSON."""
@@ -99,8 +105,8 @@ def _inflate(body: bytes, max_bytes: int) -> bytes:
 
 
 async def aside(size: int, work: Callable[[], Done]) -> Done:
-    """What ``work`` makes of ``size`` bytes of JSON, or makes as JSON; of many, in a thread, one
-    after the other: lists may take twenty times the memory of their text."""
+    """What ``work`` makes of ``size`` bytes of JSON or protobuf, or makes as JSON; of many, in a
+    thread, one after the other: lists may take twenty times the memory of their text."""
     if size <= _AT_ONCE:
         return work()
     return await asyncio.get_running_loop().run_in_executor(_thread(), work)
@@ -108,7 +114,7 @@ async def aside(size: int, work: Callable[[], Done]) -> Done:
 
 @functools.cache
 def _thread() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(1, thread_name_prefix="json")
+    return ThreadPoolExecutor(1, thread_name_prefix="lists")
 
 
 def parse(kind: type[Parsed], text: bytes) -> Parsed:
@@ -128,12 +134,13 @@ def parse(kind: type[Parsed], text: bytes) -> Parsed:
         ) from error
 
 
-async def read_inference(request: Request, *, max_bytes: int) -> Asked:
+async def read_inference(request: Request, service: Service) -> Asked:
     """What ``request`` asks for. Raises ``UploadTooLarge`` and ``BadRequest``."""
-    body = await read_uncompressed(request, max_bytes=max_bytes)
+    body = await read_uncompressed(request, max_bytes=max_bytes(service))
+    most = most_pictures(service.settings)
     length = request.headers.get(HEADER_LENGTH)
     if length is None:
-        return await aside(len(body), lambda: _asked(body, b""))
+        return await aside(len(body), lambda: _asked(body, b"", most=most))
     if not (length.isascii() and length.isdecimal() and len(length) < 12) or int(length) > len(
         body
     ):
@@ -141,33 +148,27 @@ async def read_inference(request: Request, *, max_bytes: int) -> Asked:
     if not (at := int(length)):
         return Asked([body])
     # A view, because pixels need no copy.
-    return await aside(at, lambda: _asked(body[:at], memoryview(body)[at:]))
+    return await aside(at, lambda: _asked(body[:at], memoryview(body)[at:], most=most))
 
 
-def _asked(text: bytes, tail: bytes | memoryview) -> Asked:
+def _asked(text: bytes, tail: bytes | memoryview, *, most: int) -> Asked:
     inference = parse(_Inference, text)
     check_input([one.name for one in inference.inputs])
+    check_output([one.name for one in inference.outputs])
     named: list[_Input | _Output] = [*inference.inputs, *inference.outputs]
     for one in named:
         check_parameters(one.parameters)
     binary = bool(inference.parameters.get("binary_data_output", False))
-    outputs = [
-        wanted(
-            output.name,
-            output.parameters.get("classification"),
-            binary=bool(output.parameters.get("binary_data", binary)),
-        )
-        for output in inference.outputs
-    ]
+    how = inference.outputs[0].parameters if inference.outputs else {}
     return Asked(
-        pictures=_pictures(inference.inputs[0], tail),
-        outputs=outputs or [Wanted(binary=binary)],
+        pictures=_pictures(inference.inputs[0], tail, most),
+        output=wanted(how.get("classification"), binary=bool(how.get("binary_data", binary))),
         id=inference.id,
         timeout=timeout_of(inference.parameters.get("timeout")),
     )
 
 
-def _pictures(tensor: _Input, tail: bytes | memoryview) -> Any:
+def _pictures(tensor: _Input, tail: bytes | memoryview, most: int) -> Any:
     size = tensor.parameters.get("binary_data_size")
     if (size is None) == (tensor.data is None):
         raise BadRequest(
@@ -178,39 +179,32 @@ def _pictures(tensor: _Input, tail: bytes | memoryview) -> Any:
             f"{len(tail)} bytes follow the JSON, and binary_data_size says {str(size)[:20]}."
         )
     if tensor.data is None:
-        return unpack(tensor.datatype, tensor.shape, tail)
-    return from_values(tensor.datatype, tensor.shape, tensor.data)
+        return unpack(tensor.datatype, tensor.shape, tail, most=most)
+    return from_values(tensor.datatype, tensor.shape, tensor.data, most=most)
 
 
 async def respond(request: Request, answer: Answer, asked: Asked) -> Response:
     """``answer`` in the form that was ``asked`` for."""
-    numbers = sum(
-        np.size(tensor.values)
-        for tensor, output in zip(answer.tensors, asked.outputs, strict=True)
-        if not output.binary
-    )
+    numbers = 0 if asked.output.binary else np.size(answer.tensor.values)
     response = await aside(numbers * NUMBER_BYTES, lambda: _written(answer, asked))
     return _compressed(response, request.headers.get("accept-encoding", "").strip().lower())
 
 
 def _written(answer: Answer, asked: Asked) -> Response:
     tail = b""
-    outputs = []
-    for tensor, output in zip(answer.tensors, asked.outputs, strict=True):
-        described: dict[str, Any] = {
-            "name": tensor.name,
-            "datatype": tensor.datatype,
-            "shape": tensor.shape,
-        }
-        if output.binary:
-            packed = tensor.packed()
-            described["parameters"] = {"binary_data_size": len(packed)}
-            tail += packed
-        else:
-            values = tensor.values
-            described["data"] = values if isinstance(values, list) else exact(values)
-        outputs.append(described)
-    body = {"model_name": answer.model, "model_version": VERSION, "outputs": outputs}
+    tensor = answer.tensor
+    output: dict[str, Any] = {
+        "name": tensor.name,
+        "datatype": tensor.datatype,
+        "shape": tensor.shape,
+    }
+    if asked.output.binary:
+        tail = tensor.packed()
+        output["parameters"] = {"binary_data_size": len(tail)}
+    else:
+        values = tensor.values
+        output["data"] = values if isinstance(values, list) else exact(values)
+    body = {"model_name": answer.model, "model_version": VERSION, "outputs": [output]}
     if asked.id:
         body["id"] = asked.id
     response: Response = JSONResponse(body)

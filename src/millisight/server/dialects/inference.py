@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from millisight.server.dialects.batch import check_count, scores_of
+from millisight.server.dialects.batch import scores_of
 from millisight.server.dialects.tensors import Asked, Tensor, answer
 from millisight.server.served import Served
 from millisight.server.service import Service
@@ -15,8 +15,8 @@ class Answer:
     """What a model says."""
 
     model: str
-    tensors: list[Tensor]
-    """One for each output that was asked for, in their order."""
+    tensor: Tensor
+    """Its one output, as it was asked for."""
 
 
 async def infer(
@@ -26,10 +26,8 @@ async def infer(
 
     Raises what ``find`` does and what ``Service.answer`` does.
     """
-    check_count(len(asked.pictures), service.settings)
     if asked.timeout is not None:
         deadline = min(deadline, time.monotonic() + asked.timeout)
     served = find()
     scores = await scores_of(service, served, asked.pictures, deadline=deadline)
-    labels = served.bundle.labels
-    return Answer(served.name, [answer(scores, labels, output) for output in asked.outputs])
+    return Answer(served.name, answer(scores, served.bundle.labels, asked.output))

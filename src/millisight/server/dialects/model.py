@@ -21,6 +21,9 @@ VERSION = "1"
 
 PLATFORM = "openvino_ir"
 
+_MOST_AXES = 8
+_LONGEST_AXIS = 2**31 - 1
+
 EXTENSIONS = ["binary_tensor_data", "classification", "model_configuration"]
 
 
@@ -56,12 +59,15 @@ def check_input(names: list[str]) -> None:
         )
 
 
-def check_output(name: str) -> None:
-    """Raise ``BadRequest`` unless it is ``OUTPUT``."""
-    if name != OUTPUT:
-        raise BadRequest(
-            f"The model has no output {name[:40]!r}.", hint=f"Its one output is {OUTPUT!r}."
-        )
+def check_output(names: list[str]) -> None:
+    """Raise ``BadRequest`` unless ``OUTPUT`` is all that is named, or nothing is."""
+    if len(names) > 1:
+        raise BadRequest("The model has one output; name it once.")
+    for name in names:
+        if name != OUTPUT:
+            raise BadRequest(
+                f"The model has no output {name[:40]!r}.", hint=f"Its one output is {OUTPUT!r}."
+            )
 
 
 def check_parameters(parameters: Iterable[str]) -> None:
@@ -113,6 +119,10 @@ def class_count(served: Served) -> int:
 
 def elements(shape: list[int]) -> int:
     """How many values a tensor of ``shape`` has. Raises ``BadRequest`` for what is no shape."""
-    if not shape or min(shape) < 1:
-        raise BadRequest(f"The shape {shape[:8]} is not that of a tensor with pictures.")
+    # Before anything is reckoned or written with them: they may be as long as the request.
+    if not 1 <= len(shape) <= _MOST_AXES or not 1 <= min(shape) <= max(shape) <= _LONGEST_AXIS:
+        raise BadRequest(
+            f"A shape has 1 to {_MOST_AXES} whole numbers, each from 1 to {_LONGEST_AXIS}.",
+            hint="Pixels have [pictures, height, width, 3], files' bytes [pictures].",
+        )
     return prod(shape)

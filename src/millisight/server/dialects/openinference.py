@@ -15,7 +15,7 @@ from millisight.server import about
 from millisight.server.dialects import model
 from millisight.server.dialects.envelope import read_inference, respond
 from millisight.server.dialects.inference import infer
-from millisight.server.intake import Patience, max_bytes, within_deadline
+from millisight.server.intake import Patience, within_deadline
 from millisight.server.service import Service
 
 
@@ -56,7 +56,7 @@ async def _infer(request: Request) -> Response:
 
 async def _respond(request: Request, service: Service, patience: Patience) -> Response:
     model.ready_one(request)
-    asked = await read_inference(request, max_bytes=max_bytes(service))
+    asked = await read_inference(request, service)
     with patience.watching():
         # Found anew: it may have been exchanged while the pictures came in.
         find = partial(model.ready_one, request)

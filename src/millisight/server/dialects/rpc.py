@@ -12,15 +12,10 @@ import grpc
 from millisight.errors import BadRequest, DeadlineExceeded, MillisightError
 from millisight.server.dialects import messages_pb2 as messages
 from millisight.server.dialects import model
+from millisight.server.dialects.batch import most_pictures
+from millisight.server.dialects.envelope import aside
 from millisight.server.dialects.inference import infer
-from millisight.server.dialects.tensors import (
-    Asked,
-    Wanted,
-    from_values,
-    timeout_of,
-    unpack,
-    wanted,
-)
+from millisight.server.dialects.tensors import Asked, from_values, timeout_of, unpack, wanted
 from millisight.server.door import check_key
 from millisight.server.served import Served
 from millisight.server.service import Service
@@ -139,17 +134,18 @@ class Rpc:
     async def _infer(self, request: Any, deadline: float) -> Any:
         find = partial(self._ready_one, request.model_name, request.model_version)
         find()
-        asked = _asked(request)
+        most = most_pictures(self._service.settings)
+        asked = await aside(_slow_bytes(request), lambda: _asked(request, most))
         answer = await infer(self._service, find, asked, deadline=deadline)
+        tensor = answer.tensor
         return messages.ModelInferResponse(
             model_name=answer.model,
             model_version=model.VERSION,
             id=asked.id,
             outputs=[
-                messages.Tensor(name=one.name, datatype=one.datatype, shape=one.shape)
-                for one in answer.tensors
+                messages.Tensor(name=tensor.name, datatype=tensor.datatype, shape=tensor.shape)
             ],
-            raw_output_contents=[one.packed() for one in answer.tensors],
+            raw_output_contents=[tensor.packed()],
         )
 
     def _found(self, name: str, version: str) -> Served:
@@ -160,35 +156,39 @@ class Rpc:
         return self._service.ready_one(self._found(name, version).name)
 
 
-def _asked(request: Any) -> Asked:
+def _slow_bytes(request: Any) -> int:
+    """How much of ``request`` is slow to read: all but a raw tensor."""
+    size: int = request.ByteSize()
+    return size - sum(map(len, request.raw_input_contents[:1]))
+
+
+def _asked(request: Any, most: int) -> Asked:
     """What ``request``, a ``ModelInferRequest``, asks for. Raises ``BadRequest``."""
     model.check_input([one.name for one in request.inputs])
+    model.check_output([one.name for one in request.outputs])
     for one in (*request.inputs, *request.outputs):
         model.check_parameters(one.parameters)
-    outputs = [
-        wanted(one.name, _parameters(one.parameters).get("classification"), binary=True)
-        for one in request.outputs
-    ]
+    how = _parameters(request.outputs[0].parameters) if request.outputs else {}
     return Asked(
-        pictures=_pictures(request.inputs[0], request.raw_input_contents),
-        outputs=outputs or [Wanted()],
+        pictures=_pictures(request.inputs[0], request.raw_input_contents, most),
+        output=wanted(how.get("classification"), binary=True),
         id=request.id,
         timeout=timeout_of(_parameters(request.parameters).get("timeout")),
     )
 
 
-def _pictures(tensor: Any, raw: Collection[bytes]) -> Any:
+def _pictures(tensor: Any, raw: Collection[bytes], most: int) -> Any:
     shape = list(tensor.shape)
     if len(raw) > 1 or (raw and tensor.HasField("contents")):
         raise BadRequest(
             f"Input {tensor.name!r} must have either contents, or one of raw_input_contents."
         )
     for one in raw:
-        return unpack(tensor.datatype, shape, one)
+        return unpack(tensor.datatype, shape, one, most=most)
     contents = tensor.contents
     pixels = tensor.datatype == "UINT8"
     values = contents.uint_contents if pixels else contents.bytes_contents
-    return from_values(tensor.datatype, shape, list(values))
+    return from_values(tensor.datatype, shape, values, most=most)
 
 
 def _parameters(given: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,7 +2,8 @@
 
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from itertools import chain, islice
 from typing import Any
 
 import numpy as np
@@ -10,10 +11,19 @@ from numpy.typing import NDArray
 
 from millisight.errors import BadRequest
 from millisight.predictions import Scores
-from millisight.server.dialects.batch import Sent, from_base64
-from millisight.server.dialects.model import OUTPUT, check_output, elements
+from millisight.server.dialects.batch import Sent, check_count, from_base64
+from millisight.server.dialects.model import OUTPUT, elements
 
 _LENGTH = struct.Struct("<I")
+
+_AT_ONCE = 65_536
+"""Numbers, or rows of them, that become an array in one go."""
+
+_DEEPEST = 4
+"""How deep pixels are nested: picture, row, column, channel."""
+
+_TOO_LONG = 2**63
+"""A time that no integer of the protocol holds, in microseconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +40,7 @@ class Asked:
     """A request for inference, without the form that it came in."""
 
     pictures: list[Sent]
-    outputs: list[Wanted] = field(default_factory=lambda: [Wanted()])
+    output: Wanted = Wanted()
     id: str = ""
     timeout: float | None = None
     """How long it may wait, in seconds."""
@@ -54,15 +64,17 @@ class Tensor:
         return self.values.astype("<f4", copy=False).tobytes()
 
 
-def unpack(datatype: str, shape: list[int], raw: bytes | memoryview) -> list[Sent]:
-    """The pictures of a binary tensor. Raises ``BadRequest``."""
-    count = _count(datatype, shape)
+def unpack(datatype: str, shape: list[int], raw: bytes | memoryview, *, most: int) -> list[Sent]:
+    """The pictures of a binary tensor, at most ``most``. Raises ``BadRequest``."""
+    count = _count(datatype, shape, most)
     if datatype == "UINT8":
         _check_size(len(raw), elements(shape))
         return list(np.frombuffer(raw, np.uint8).reshape(shape))
     pictures: list[Sent] = []
     at = 0
     while at < len(raw):
+        if len(pictures) == count:
+            raise _too_many(count)
         if at + _LENGTH.size > len(raw):
             raise _cut_off()
         (length,) = _LENGTH.unpack_from(raw, at)
@@ -74,17 +86,20 @@ def unpack(datatype: str, shape: list[int], raw: bytes | memoryview) -> list[Sen
     return pictures
 
 
-def from_values(datatype: str, shape: list[int], values: Sequence[Any]) -> list[Sent]:
-    """The pictures of a tensor whose ``values``, flat or nested, came otherwise than as bytes:
-    numbers for UINT8; for BYTES, bytes or base64. Raises ``BadRequest``."""
-    count = _count(datatype, shape)
+def from_values(datatype: str, shape: list[int], values: Sequence[Any], *, most: int) -> list[Sent]:
+    """The pictures, at most ``most``, of a tensor whose ``values``, flat or nested, came otherwise
+    than as bytes: numbers for UINT8; for BYTES, bytes or base64. Raises ``BadRequest``."""
+    count = _count(datatype, shape, most)
     if datatype == "UINT8":
         pixels = pixels_of(values)
         _check_size(pixels.size, elements(shape))
         return list(pixels.reshape(shape))
-    flat = [one for row in values for one in (row if isinstance(row, list) else [row])]
-    _check_size(len(flat), count)
-    return [_encoded(one) for one in flat]
+    flat = chain.from_iterable(row if isinstance(row, list) else [row] for row in values)
+    found = list(islice(flat, count + 1))
+    if len(found) > count:
+        raise _too_many(count)
+    _check_size(len(found), count)
+    return [_encoded(one) for one in found]
 
 
 def pixels_of(values: Sequence[Any]) -> NDArray[np.uint8]:
@@ -92,16 +107,32 @@ def pixels_of(values: Sequence[Any]) -> NDArray[np.uint8]:
 
     Raises ``BadRequest``.
     """
+    # In parts, because no other thread runs while numpy reads a list.
+    parts = range(0, len(values), _AT_ONCE)
     try:
-        numbers = np.asarray(values)
+        return np.concatenate([_pixels(values[at : at + _AT_ONCE]) for at in parts])
     except ValueError as error:
         raise BadRequest("The rows of the pixels are not equally long.") from error
+
+
+def _pixels(values: Sequence[Any]) -> NDArray[np.uint8]:
+    # Where a text is among them, numpy makes each number as wide as it: 40 GB out of 1 MB.
+    if not _all_whole(values):
+        raise _no_pixel()
+    numbers = np.asarray(values)
     if numbers.dtype.kind not in "iu" or numbers.min() < 0 or numbers.max() > 255:
-        raise BadRequest(
-            "A pixel is not a whole number from 0 to 255.",
-            hint="Pixels are not to be scaled or normalised; the model does that itself.",
-        )
+        raise _no_pixel()
     return numbers.astype(np.uint8)
+
+
+def _all_whole(values: Sequence[Any]) -> bool:
+    level = values
+    for _ in range(_DEEPEST):
+        kinds = set(map(type, level))
+        if kinds != {list}:
+            return kinds == {int}
+        level = list(chain.from_iterable(level))
+    return False
 
 
 def _encoded(value: object) -> bytes:
@@ -114,13 +145,15 @@ def _encoded(value: object) -> bytes:
             raise BadRequest("A picture in JSON is not a text of base64.")
 
 
-def _count(datatype: str, shape: list[int]) -> int:
-    """How many pictures such a tensor has."""
+def _count(datatype: str, shape: list[int], most: int) -> int:
+    """How many pictures such a tensor has, told before any of them is unpacked."""
     size = elements(shape)
     match datatype:
         case "UINT8" if len(shape) == 4 and shape[3] == 3:
+            check_count(shape[0], most)
             return shape[0]
         case "BYTES" if size == shape[0]:
+            check_count(size, most)
             return size
         case "UINT8":
             raise BadRequest(
@@ -144,13 +177,23 @@ def _check_size(given: int, wanted: int) -> None:
         raise BadRequest(f"The tensor has {given} elements, and its shape says {wanted}.")
 
 
+def _too_many(wanted: int) -> BadRequest:
+    return BadRequest(f"The tensor has more elements than the {wanted} that its shape says.")
+
+
+def _no_pixel() -> BadRequest:
+    return BadRequest(
+        "A pixel is not a whole number from 0 to 255.",
+        hint="Pixels are not to be scaled or normalised; the model does that itself.",
+    )
+
+
 def _cut_off() -> BadRequest:
     return BadRequest("The tensor of type BYTES ends within an element.")
 
 
-def wanted(name: str, classes: object, *, binary: bool) -> Wanted:
-    """An output that was named. Raises ``BadRequest``."""
-    check_output(name)
+def wanted(classes: object, *, binary: bool) -> Wanted:
+    """The output with its parameter ``classification``. Raises ``BadRequest``."""
     if classes is None:
         return Wanted(binary=binary)
     if not isinstance(classes, int) or isinstance(classes, bool) or classes < 1:
@@ -164,6 +207,10 @@ def timeout_of(given: object) -> float | None:
         return None
     if not isinstance(given, int) or isinstance(given, bool) or given < 0:
         raise BadRequest("The parameter timeout must be a whole number of microseconds.")
+    if given >= _TOO_LONG:
+        raise BadRequest(
+            "The parameter timeout is too long.", hint="Leave it out to wait as long as others do."
+        )
     return given / 1e6
 
 

@@ -12,7 +12,13 @@ from pydantic import BaseModel
 from starlette.routing import Route
 
 from millisight.errors import BadRequest
-from millisight.server.dialects.batch import Sent, check_count, from_base64, scores_of
+from millisight.server.dialects.batch import (
+    Sent,
+    check_count,
+    from_base64,
+    most_pictures,
+    scores_of,
+)
 from millisight.server.dialects.envelope import (
     NUMBER_BYTES,
     aside,
@@ -57,8 +63,8 @@ async def _predict(request: Request) -> Response:
 async def _respond(request: Request, service: Service, patience: Patience) -> Response:
     ready_one(request)
     body = await read_uncompressed(request, max_bytes=max_bytes(service))
-    pictures = await aside(len(body), lambda: _pictures(body))
-    check_count(len(pictures), service.settings)
+    most = most_pictures(service.settings)
+    pictures = await aside(len(body), lambda: _pictures(body, most))
     # Not the one from before: it may have been exchanged while the pictures came in.
     served = ready_one(request)
     with patience.watching():
@@ -69,8 +75,10 @@ async def _respond(request: Request, service: Service, patience: Patience) -> Re
     )
 
 
-def _pictures(body: bytes) -> list[Sent]:
-    return [_picture(one) for one in parse(_Rows, body).instances]
+def _pictures(body: bytes, most: int) -> list[Sent]:
+    instances = parse(_Rows, body).instances
+    check_count(len(instances), most)
+    return [_picture(one) for one in instances]
 
 
 def _picture(instance: object) -> Sent:
