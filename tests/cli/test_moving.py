@@ -183,9 +183,11 @@ def test_what_cannot_be_taken_out_of_its_folder_stays_there_alone(
         place = mover.place(source, 0, uncertain=False)
     inbox.chmod(0o500)
     try:
-        with Mover(target, ["cat"], (str(source), str(place))) as mover:
-            with pytest.raises(DataError, match="cannot be taken out of its folder"):
-                mover.place(source, 0, uncertain=False)
+        with (
+            Mover(target, ["cat"], (str(source), str(place))) as mover,
+            pytest.raises(DataError, match="cannot be taken out of its folder"),
+        ):
+            mover.place(source, 0, uncertain=False)
         fails(run("classify", source, "--move-into", target), 3, "so it stays there")
         assert [source.exists(), *tree(target)] == [True, "cat/a.jpg"]
     finally:
