@@ -46,6 +46,22 @@ def test_a_path_that_does_not_exist_is_named(tmp_path: Path) -> None:
     assert raised.value.status == 422
 
 
+@pytest.mark.parametrize(
+    ("pattern", "names"),
+    [
+        *((pattern, "ab") for pattern in ("**/*.jpg", "**", "*")),
+        *((pattern, "c") for pattern in ("out/**/*.jpg", "out/*.jpg", "out/*")),
+        ("out/cat/*.jpg", "d"),
+    ],
+)
+def test_patterns_find_only_where_they_begin_in_the_folder_that_is_left_out(
+    tmp_path: Path, pattern: str, names: str
+) -> None:
+    touch(tmp_path, "a.jpg", "deeper/b.jpg", "out/c.jpg", "out/cat/d.jpg")
+    found = find_pictures([tmp_path / pattern], leave_out=tmp_path / "deeper" / ".." / "out")
+    assert {path.stem for path in found} == set(names)
+
+
 def test_folders_name_the_class(tmp_path: Path) -> None:
     touch(tmp_path, "dog/1.jpg", "cat/2.jpg", "cat/more/3.png", "cat/notes.txt", "stray.jpg")
     found = names(labelled_pictures(tmp_path, LABELS), tmp_path)

@@ -21,6 +21,7 @@ ANSWER = Result(
 ROWS = [
     row_of(Path("a.jpg"), ANSWER, "mine@1"),
     row_of(Path('b,\n"猫"\r\n.jpg'), ANSWER, "mine@1"),
+    row_of(Path("\r.jpg"), ANSWER, "mine@1"),
     row_of(Path("c.jpg"), BadImage('It is\n"broken".'), "mine@1"),
 ]
 

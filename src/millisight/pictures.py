@@ -5,7 +5,8 @@ import re
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
-from glob import iglob
+from glob import has_magic, iglob
+from itertools import takewhile
 from pathlib import Path
 
 from millisight.errors import DataError
@@ -27,20 +28,22 @@ def find_pictures(
     """Files named outright or by a pattern, and the pictures in folders and their subfolders.
 
     Folders are walked in sorted order, as they are asked for, in memory that does not grow with
-    their number of files. The folder ``leave_out`` is not entered; those that cannot be read are
-    passed over, and ``complain`` is told why. Raises ``DataError`` for a path that does not exist.
+    their number of files. The folder ``leave_out`` is not entered, and patterns find nothing in it,
+    but for the folder that they begin with; those that cannot be read are passed over, and
+    ``complain`` is told why. Raises ``DataError`` for a path that does not exist.
     """
     passed_over = frozenset() if leave_out is None else frozenset([_identity(leave_out)])
     for path in paths:
-        for found in _named_by(path):
+        for found in _named_by(path, leave_out):
             if found.is_dir():
                 yield from _walk(found, passed_over, complain)
             else:
                 yield found
 
 
-def _named_by(path: Path) -> Iterator[Path]:
-    """``path`` itself if there is such a file or folder, else what it names as a pattern.
+def _named_by(path: Path, leave_out: Path | None = None) -> Iterator[Path]:
+    """``path`` itself if there is such a file or folder, else what it names as a pattern, without
+    what ``find_pictures`` leaves out.
 
     With ``**`` only files are taken, since those in subfolders fit the pattern themselves. Raises
     ``DataError`` if there is nothing.
@@ -49,10 +52,16 @@ def _named_by(path: Path) -> Iterator[Path]:
         yield path
         return
     nothing = True
+    begin = Path(*takewhile(lambda part: not has_magic(part), path.parts)).resolve()
+    left_out = None if leave_out is None else leave_out.resolve()
     # pathlib's own takes no absolute patterns.
     for match in map(Path, iglob(str(path), recursive=True)):  # noqa: PTH207
         if "**" not in path.parts or not match.is_dir():
             nothing = False
+            if left_out is not None:
+                folder = (match if match.is_dir() else match.parent).resolve()
+                if folder != begin and folder.is_relative_to(left_out):
+                    continue
             yield match
     if nothing:
         raise DataError(f"There is no file or folder {path}.")

@@ -13,6 +13,7 @@ from typing import Self
 from millisight.columnar import import_pyarrow, read_results, write_results
 from millisight.drafts import new_file
 from millisight.errors import DataError, NotWritten
+from millisight.locks import lock
 from millisight.manifest import Manifest
 from millisight.rows import Csv, Damaged, JsonLines, Lines, Row
 from millisight.seen import Seen
@@ -57,21 +58,29 @@ class Results:
     def __enter__(self) -> Self:
         """Read what is there already. Raises ``NotWritten`` and, where it is something else than
         an earlier part of the same, ``DataError``."""
-        with ExitStack() as stack:
-            self._seen = stack.enter_context(Seen())
-            try:
+        try:
+            with ExitStack() as stack:
+                self._seen = stack.enter_context(Seen())
                 self._file = stack.enter_context(self._growing.open("ab"))
                 self._lock()
                 stack.callback(self._drop_empty)
-                if self._is_parquet and not self._fresh and self._target.exists():
-                    self._take_finished()
-                self._file.truncate(0 if self._fresh else self._read())
-                if not self._growing.stat().st_size:
-                    self._write(self._lines.header)
-            except OSError as error:
-                raise self._not_written(error) from error
-            self._open = stack.pop_all()
+                self._begin()
+                self._open = stack.pop_all()
+        # Closing raises it once more, where there is no room for what is to be written.
+        except OSError as error:
+            raise self._not_written(error) from error
         return self
+
+    def _begin(self) -> None:
+        if self._is_parquet and self._target.exists():
+            if self._fresh:
+                # Else a later run without it would take up what it holds.
+                self._target.unlink()
+            else:
+                self._take_finished()
+        self._file.truncate(0 if self._fresh else self._read())
+        if not self._growing.stat().st_size:
+            self._write(self._lines.header)
 
     def __exit__(
         self,
@@ -79,7 +88,17 @@ class Results:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._open.close()
+        try:
+            self._open.close()
+        except OSError as failed:
+            if error is None:  # Else it was said already what is wrong.
+                raise self._not_written(failed) from failed
+
+    @property
+    def going_on(self) -> str:
+        """What to tell whoever stops before all rows are there."""
+        command = "The same command" + (" without --fresh" if self._fresh else "")
+        return f"{command} goes on from here."
 
     def is_new(self, path: str) -> bool:
         """Whether there is no row of this picture, and it is asked for the first time."""
@@ -102,7 +121,7 @@ class Results:
             return
         manifest = self._manifest
         about = {"model": manifest.name, "digest": manifest.digest(), "moved": self._moved}
-        earlier = None if self._fresh or not self._target.exists() else self._target
+        earlier = self._target if self._target.exists() else None
         try:
             with new_file(self._target) as draft, self._growing.open("rb") as file:
                 rows = (row for row, _ in self._lines.read(file))
@@ -114,11 +133,7 @@ class Results:
 
     def _lock(self) -> None:
         try:
-            import fcntl
-        except ImportError:  # Windows has no such locks.
-            return
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock(self._file)
         except BlockingIOError as error:
             raise NotWritten(
                 f"Another process is writing {self._target} now.",
@@ -128,7 +143,7 @@ class Results:
     def _drop_empty(self) -> None:
         header = self._lines.header
         with self._growing.open("rb") as file:
-            is_empty = file.read(len(header) + 1) in {b"", header}
+            is_empty = header.startswith(file.read(len(header) + 1))
         if is_empty:
             self._growing.unlink()
 
@@ -188,6 +203,6 @@ class Results:
     def _not_written(self, error: OSError) -> NotWritten:
         return NotWritten(
             f"{self._target} cannot be written: {error.strerror or error}.",
-            hint="Name a file in a folder that exists and has room, with --output. "
-            "The same command goes on where it stopped.",
+            hint="Name a file in a folder that exists and has room, with --output."
+            + (f" {self.going_on}" if self.rows else ""),
         )

@@ -143,8 +143,9 @@ _BEST = ("label", "confidence", "index")
 
 def _line(values: list[Any]) -> bytes:
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerow(values)
-    return text.getvalue().encode()
+    # It quotes what has a character of the line end in it, and readers take both for one.
+    csv.writer(text, lineterminator="\r\n").writerow(values)
+    return text.getvalue().removesuffix("\r\n").encode() + b"\n"
 
 
 class _Counted:

@@ -5,6 +5,7 @@ from the first one. What is under way stands in a note in the folder, so that th
 finish or undo what a crash left half done.
 """
 
+import errno
 import filecmp
 import json
 import os
@@ -12,18 +13,21 @@ import re
 import shutil
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, suppress
 from itertools import count
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from millisight.errors import DataError
+from millisight.locks import locked_folder
 from millisight.seen import Seen
 
 UNCERTAIN = "uncertain"
 """The folder of what the model is uncertain about."""
 
 _NOTE = ".millisight-moving"
+_DRAFT = ".millisight-draft"
 
 
 def folder_names(labels: Sequence[str]) -> list[str]:
@@ -56,7 +60,10 @@ class Plan:
     def _folder_of(self, source: Path, index: int, *, uncertain: bool) -> Path:
         if source.is_symlink():
             raise DataError("It is a link, so it stays where it is.")
-        return self.folder / (UNCERTAIN if uncertain else self._names[index])
+        folder = self.folder / (UNCERTAIN if uncertain else self._names[index])
+        if not (os.access(source.parent, os.W_OK) or _is_in(source, folder)):
+            raise DataError("It cannot be taken out of its folder, so it stays there.")
+        return folder
 
     def __enter__(self) -> Self:
         return self
@@ -71,19 +78,26 @@ class Plan:
 
 
 class Mover(Plan):
-    """Moves pictures, one at a time. A context manager."""
+    """Moves pictures, one at a time, and no other process into that folder. A context manager."""
 
     def __init__(
         self, folder: Path, labels: Sequence[str], last: tuple[str, str] | None = None
     ) -> None:
         """Make ``folder``, and set right what an interrupted run left there; ``last`` is the
-        source and target that it took down last. Raises ``OSError``."""
+        source and target that it took down last.
+
+        Raises ``OSError``: ``BlockingIOError`` where another process moves pictures into it.
+        """
         super().__init__(folder, labels)
         folder.mkdir(parents=True, exist_ok=True)
         self._note = folder / _NOTE
         self._settled = True
-        if self._note.exists():
-            self._set_right(last)
+        with ExitStack() as stack:
+            # What is under way there would look like what a crash left.
+            stack.enter_context(locked_folder(folder))
+            if self._note.exists():
+                self._set_right(last)
+            self._lock = stack.pop_all()
 
     def place(self, source: Path, index: int, *, uncertain: bool) -> Path:
         """Let ``source`` stand in the folder of its class too, and say where.
@@ -119,9 +133,12 @@ class Mover(Plan):
         except ValueError:  # It was interrupted before it had moved anything.
             return
         taken_down = last is not None and _absolute(*last) == [source, target]
-        both = os.path.lexists(source) and os.path.lexists(target)
-        if both and filecmp.cmp(source, target, shallow=False):
-            Path(source if taken_down else target).unlink()
+        # What cannot be removed is in both places, and is said when its turn comes.
+        with suppress(OSError):
+            _drop_draft(Path(target))
+            both = os.path.lexists(source) and os.path.lexists(target)
+            if both and filecmp.cmp(source, target, shallow=False):
+                Path(source if taken_down else target).unlink()
 
     def __exit__(
         self,
@@ -129,9 +146,10 @@ class Mover(Plan):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        super().__exit__(kind, error, traceback)
-        if self._settled:
-            self._note.unlink(missing_ok=True)
+        with self._lock:
+            super().__exit__(kind, error, traceback)
+            if self._settled:
+                self._note.unlink(missing_ok=True)
 
 
 def _absolute(*paths: str | Path) -> list[str]:
@@ -156,7 +174,9 @@ def _copy(source: Path, target: Path) -> None:
     except FileExistsError:
         raise
     except OSError:  # Another file system, or one without links.
-        draft = target.with_name(f".{target.name}.{os.getpid()}")
+        draft = target.with_name(_DRAFT)
+        # It may be a second name of a picture; to write to it would change that.
+        draft.unlink(missing_ok=True)
         try:
             shutil.copy2(source, draft)
             with draft.open("rb") as file:
@@ -173,4 +193,32 @@ def _rename(draft: Path, target: Path) -> None:
         raise
     except OSError:
         target.touch(exist_ok=False)
-        draft.replace(target)
+    try:
+        draft.replace(target)  # Does nothing where both are one file.
+        _flush(target.parent)
+    except OSError:
+        target.unlink()
+        raise
+
+
+def _drop_draft(target: Path) -> None:
+    """Remove what a crash left of ``_copy``."""
+    draft = target.with_name(_DRAFT)
+    if draft.exists():
+        # Pictures are never empty: this one only kept the name.
+        if target.exists() and not target.stat().st_size:
+            target.unlink()
+        draft.unlink()
+
+
+def _flush(folder: Path) -> None:
+    """Let the names in ``folder`` be on the disk, where the system can. Raises ``OSError``."""
+    try:
+        opened = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(opened)
+        finally:
+            os.close(opened)
+    except OSError as error:
+        if error.errno not in {errno.EACCES, errno.EBADF, errno.EINVAL}:
+            raise

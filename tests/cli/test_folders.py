@@ -5,10 +5,12 @@ import fcntl
 import json
 import os
 import pty
+import resource
 import signal
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,9 @@ import pytest
 from pyarrow import parquet
 
 from millisight.bundle import read_bundle, starter_path
+from millisight.errors import BadImage, NotWritten
+from millisight.results import Results, model_of
+from millisight.rows import row_of
 from tests import models
 from tests.cli.conftest import COMMAND, Run
 from tests.cli.test_commands import fails
@@ -23,7 +28,8 @@ from tests.cli.test_embed import no_package
 from tests.support import encode, solid, texture
 
 SUFFIXES = ("csv", "jsonl", "parquet")
-DIGEST = read_bundle(starter_path()).manifest.digest()
+MANIFEST = read_bundle(starter_path()).manifest
+DIGEST = MANIFEST.digest()
 
 
 @pytest.fixture
@@ -161,6 +167,65 @@ def test_it_goes_on_where_it_was_stopped_with_no_picture_twice_or_lost(
     earlier = lines.count(b"\n") - 1 - (suffix == "csv")
     assert f"120 pictures by efficientnet_lite0, {earlier} of them earlier" in done.stdout
     assert paths(output) == sorted(found(many))
+
+
+def test_a_fresh_run_that_was_stopped_goes_on_without_fresh(
+    run: Run, pictures: Path, many: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "results.parquet"
+    growing = tmp_path / "results.parquet.partial"
+    assert run("classify", pictures / "a.jpg", "--output", output).returncode == 0
+
+    def begun() -> bool:
+        return growing.exists() and growing.read_bytes().count(b"\n") > 20
+
+    arguments: list[object] = ["classify", many, "--output", output]
+    home = {"MILLISIGHT_HOME": str(tmp_path / "home")}
+    _, said = interrupt([*arguments, "--fresh"], signal.SIGINT, begun, home)
+    assert said.startswith("The same command without --fresh goes on from here.\n")
+    done = run(*arguments)
+    assert done.returncode == 0, done.stderr
+    assert " of them earlier" in done.stdout
+    assert paths(output) == sorted(found(many))
+
+
+@contextmanager
+def at_most(size: int) -> Iterator[None]:
+    """No file of this process may have more bytes, as if the disk were full."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize("fresh", [True, False])
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_a_disk_without_room_is_named_and_what_is_written_stays(
+    tmp_path: Path, suffix: str, fresh: bool
+) -> None:
+    output = tmp_path / f"results.{suffix}"
+    row = row_of(Path("a.jpg"), BadImage("It is broken."), model_of(MANIFEST))
+
+    def write(count: int) -> None:
+        with Results(output, MANIFEST, 1, moved=False, fresh=fresh) as results:
+            for _ in range(count):
+                results.add(row)
+
+    with at_most(1000), pytest.raises(NotWritten, match="cannot be written: File too") as raised:
+        write(1000)
+    command = "The same command without --fresh" if fresh else "The same command"
+    assert raised.value.hint.endswith(f"{command} goes on from here.")
+    with Results(output, MANIFEST, 1, moved=False, fresh=False) as results:
+        assert results.rows > 1
+
+
+def test_where_not_even_the_header_has_room_nothing_is_left(tmp_path: Path) -> None:
+    output = tmp_path / "results.csv"
+    with at_most(10), pytest.raises(NotWritten, match="cannot be written: File too large"):
+        Results(output, MANIFEST, 1, moved=False, fresh=False).__enter__()
+    assert not output.exists()
 
 
 def test_parquet_that_was_joined_but_whose_rows_were_left_is_not_joined_again(
@@ -320,9 +385,10 @@ def test_memory_does_not_grow_with_what_is_done_already(tmp_path: Path) -> None:
     assert peak(folder, 50_000) - peak(tmp_path / "one", 1) < 12
 
 
-def test_a_terminal_shows_how_far_it_is(many: Path, tmp_path: Path) -> None:
+def on_a_terminal(*arguments: object) -> bytes:
+    """What the command shows on one."""
     ours, its = pty.openpty()
-    command = [*COMMAND, "classify", str(many), "--output", str(tmp_path / "results.csv")]
+    command = [*COMMAND, *map(str, arguments)]
     process = subprocess.Popen(
         command, stderr=its, stdout=subprocess.DEVNULL, env=os.environ | {"TERM": "xterm"}
     )
@@ -335,6 +401,17 @@ def test_a_terminal_shows_how_far_it_is(many: Path, tmp_path: Path) -> None:
         pass
     os.close(ours)
     assert process.wait(timeout=60) == 0
+    return said
+
+
+def test_a_terminal_shows_how_far_it_is(many: Path, tmp_path: Path) -> None:
+    said = on_a_terminal("classify", many, "--output", tmp_path / "results.csv")
     assert b"/120" in said
     assert b"images/s" in said
     assert b"time left" in said
+
+
+def test_what_was_moved_earlier_is_not_counted_again(run: Run, many: Path, tmp_path: Path) -> None:
+    moved = ("--move-into", many / "sorted", "--output", tmp_path / "results.csv")
+    assert run("classify", many / "0", *moved).returncode == 0
+    assert b"/80" in on_a_terminal("classify", many, *moved)

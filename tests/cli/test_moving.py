@@ -6,8 +6,11 @@ import shutil
 import signal
 from pathlib import Path
 
+import click
 import pytest
 
+from millisight.cli.classify import classify
+from millisight.errors import DataError, NotWritten
 from millisight.sorting import Mover, folder_names
 from tests import models
 from tests.cli.conftest import Run
@@ -136,6 +139,67 @@ def test_a_move_that_was_half_done_is_finished_or_undone(
         assert (source.exists(), place.exists()) == (not taken_down, taken_down)
     assert (place if taken_down else source).read_bytes() == content
     assert list(target.glob(".*")) == []
+
+
+def test_one_process_at_a_time_moves_pictures_into_a_folder(
+    inbox: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MILLISIGHT_HOME", str(tmp_path / "home"))
+    target = tmp_path / "sorted"
+    command = [str(inbox), "--move-into", str(target)]
+    with Mover(target, ["cat"]) as mover:
+        place = mover.place(inbox / "a.jpg", 0, uncertain=False)
+        with pytest.raises(NotWritten, match=f"Another process is moving pictures into {target}"):
+            classify.main(command, standalone_mode=False)
+        mover.settle(inbox / "a.jpg", place)
+    assert place.exists()
+    with Mover(target, ["cat"]):
+        pass
+
+
+def test_what_a_crash_left_of_a_copy_is_removed(inbox: Path, tmp_path: Path) -> None:
+    source, target = inbox / "a.jpg", tmp_path / "sorted"
+    content = source.read_bytes()
+    with Mover(target, ["cat"]) as mover:
+        place = mover.place(source, 0, uncertain=False)
+    draft = place.with_name(".millisight-draft")
+    place.rename(draft)
+    place.touch()  # Where there are no links, this keeps the name while the copy gets it.
+    with Mover(target, ["cat"]) as mover:
+        assert list(place.parent.iterdir()) == []
+        assert mover.place(source, 0, uncertain=False) == place
+    place.rename(draft)
+    with Mover(target, ["cat"]):
+        assert list(place.parent.iterdir()) == []
+    assert source.read_bytes() == content
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write to every folder")
+def test_what_cannot_be_taken_out_of_its_folder_stays_there_alone(
+    run: Run, inbox: Path, tmp_path: Path
+) -> None:
+    source, target = inbox / "a.jpg", tmp_path / "sorted"
+    with Mover(target, ["cat"]) as mover:
+        place = mover.place(source, 0, uncertain=False)
+    inbox.chmod(0o500)
+    try:
+        with (
+            Mover(target, ["cat"], (str(source), str(place))) as mover,
+            pytest.raises(DataError, match="cannot be taken out of its folder"),
+        ):
+            mover.place(source, 0, uncertain=False)
+        fails(run("classify", source, "--move-into", target), 3, "so it stays there")
+        assert [source.exists(), *tree(target)] == [True, "cat/a.jpg"]
+    finally:
+        inbox.chmod(0o700)
+
+
+def test_a_folder_is_not_sorted_into_itself(inbox: Path) -> None:
+    before = tree(inbox)
+    command = [str(inbox), "--move-into", str(inbox / "deeper" / "..")]
+    with pytest.raises(click.UsageError, match=r"the same folder: name another one"):
+        classify.main(command, standalone_mode=False)
+    assert tree(inbox) == before
 
 
 def test_pictures_are_moved_to_another_file_system(run: Run, inbox: Path) -> None:

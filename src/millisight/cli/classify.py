@@ -83,6 +83,8 @@ def classify(
         raise click.UsageError("--dry-run goes with --move-into, and without --output.")
     if fresh and not output:
         raise click.UsageError("--fresh goes with --output.")
+    if move_into:
+        _check_apart(paths, move_into)
     settings = load_settings(flags)
     bundle = open_bundle(one_model(settings), settings.home)
     if output or move_into:
@@ -93,6 +95,16 @@ def classify(
     named(paths)
     with Classifier(bundle, settings) as classifier:
         _answer(classifier, paths, top_k, as_json=as_json)
+
+
+def _check_apart(paths: tuple[str, ...], folder: Path) -> None:
+    """Folders of classes would be walked like the pictures to sort. Raises ``UsageError``."""
+    for path in map(Path, paths):
+        if path.exists() and folder.exists() and path.samefile(folder):
+            raise click.UsageError(
+                f"Pictures of {path} cannot be moved into {folder}, which is the same folder: "
+                "name another one with --move-into. It may be in there."
+            )
 
 
 def _answer(classifier: Classifier, paths: tuple[str, ...], top_k: int, *, as_json: bool) -> None:

@@ -67,7 +67,7 @@ class Run:
                     self._results.finish()
         except KeyboardInterrupt:
             if self._results is not None:
-                click.echo("The same command goes on from here.", err=True)
+                click.echo(self._results.going_on, err=True)
             raise
         self._conclude()
 
@@ -114,17 +114,22 @@ class Run:
 
     def _pictures(self, complain: Callable[[OSError], object]) -> Iterator[Path]:
         """Those that are not done yet."""
+        return (path for path in self._found(complain) if self._is_new(as_text(path)))
+
+    def _found(self, complain: Callable[[OSError], object]) -> Iterator[Path]:
         folder = self._wanted.move_into
         leave_out = folder if folder is not None and folder.exists() else None
-        for path in find_pictures(self._paths, leave_out=leave_out, complain=complain):
-            if self._is_new(as_text(path)):
-                yield path
+        return find_pictures(self._paths, leave_out=leave_out, complain=complain)
 
     def _find_total(self, progress: Progress) -> None:
-        earlier = 0 if self._results is None else self._results.rows
+        results = self._results
+        earlier = 0
+        if results is not None:
+            # Of those that were moved, only what could not be read is still there.
+            earlier = results.rows if self._sorter is None else results.errors
         # What is named may be moved meanwhile; then nobody knows how many there are.
         with suppress(DataError):
-            total = sum(1 for _ in find_pictures(self._paths))
+            total = sum(1 for _ in self._found(lambda _: None))
             progress.update(progress.task_ids[0], total=max(total - earlier, 0))
 
     def _take(self, path: Path, answer: Result | Exception) -> None:
@@ -201,6 +206,11 @@ class Run:
 def _mover(folder: Path, labels: Sequence[str], results: Results | None) -> Mover:
     try:
         return Mover(folder, labels, None if results is None else results.last)
+    except BlockingIOError as error:
+        raise NotWritten(
+            f"Another process is moving pictures into {folder} now.",
+            hint="Wait for it, or name another folder with --move-into.",
+        ) from error
     except OSError as error:
         raise NotWritten(
             f"Pictures cannot be moved into {folder}: {error.strerror or error}.",
