@@ -102,12 +102,12 @@ def test_the_model_is_exchanged_and_no_request_is_lost(
     server, home = served
     assert name_of(server) == {"first"}
     with asking(server) as answers:
-        until(lambda: len(answers) > 20, "answers", seconds=20)
+        until(lambda: len(answers) > 20, "answers", seconds=60)
         build(home, "second")
         reload(server)
-        until(lambda: name_of(server) == {"second"}, "the new model", seconds=20)
+        until(lambda: name_of(server) == {"second"}, "the new model", seconds=60)
         after = len(answers)
-        until(lambda: len(answers) > after + 20, "more answers", seconds=20)
+        until(lambda: len(answers) > after + 20, "more answers", seconds=60)
     assert set(answers) == {"200"}
     assert httpx.post(f"{server.url}/predict", content=PICTURE).json()["model"] == "second"
 
@@ -128,7 +128,7 @@ def test_a_broken_bundle_is_refused_and_the_old_one_goes_on(served: tuple[Server
     assert httpx.post(f"{server.url}/predict", content=PICTURE).json()["model"] == "first"
     build(home, "second")
     by_request(server)
-    until(lambda: name_of(server) == {"second"}, "the new model", seconds=20)
+    until(lambda: name_of(server) == {"second"}, "the new model", seconds=60)
 
 
 def test_only_the_administrator_may(served: tuple[Server, Path]) -> None:
@@ -150,11 +150,11 @@ def test_a_worker_that_dies_after_the_exchange_is_replaced_by_one_with_the_new_m
     with running(tmp_path, "--model", "own", "--workers", "2") as server:
         build(tmp_path, "second")
         by_signal(server)
-        until(lambda: name_of(server) == {"second"}, "the new model", seconds=20)
+        until(lambda: name_of(server) == {"second"}, "the new model", seconds=60)
         before = workers(server)
         os.kill(before[-1], signal.SIGKILL)
-        until(lambda: len(workers(server)) >= len(before), "a new worker", seconds=20)
-        until(lambda: name_of(server) == {"second"}, "its model", seconds=20)
+        until(lambda: len(workers(server)) >= len(before), "a new worker", seconds=60)
+        until(lambda: name_of(server) == {"second"}, "its model", seconds=60)
         assert server.stop() == 0
 
 
