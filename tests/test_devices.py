@@ -1,8 +1,8 @@
 """The devices that are here, and a plain word about those that are not."""
 
 import json
-import subprocess
-import sys
+import os
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -12,12 +12,10 @@ from millisight.classifier import Classifier
 from millisight.devices import check_device, find_devices
 from millisight.errors import DeviceNotFound
 from millisight.settings import load_settings
+from tests import command
 from tests.support import encode, texture
 
-
-def run(*arguments: str) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-m", "millisight", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+run = partial(command.run, os.environ)
 
 
 def test_the_cpu_is_always_there() -> None:

@@ -25,7 +25,11 @@ SUFFIXES = (PARQUET, CSV, ".jsonl")
 
 def model_of(manifest: Manifest) -> str:
     """What rows say made them: the name, and the beginning of the manifest's digest."""
-    return f"{manifest.name}@{manifest.digest()[:12]}"
+    return _shortened(manifest.name, manifest.digest())
+
+
+def _shortened(name: str, digest: str) -> str:
+    return f"{name}@{digest[:12]}"
 
 
 class Results:
@@ -149,7 +153,7 @@ class Results:
 
     def _take_finished(self) -> None:
         about, rows = read_results(self._target)
-        model = f"{about['model']}@{about['digest'][:12]}"
+        model = _shortened(about["model"], about["digest"])
         for row in rows:
             self._take(row | {"model": model})
         # It was made whole, but what it was made of could not be removed any more.

@@ -1,16 +1,15 @@
 """``compare`` and ``export`` where what they need is not installed, or they are asked wrongly."""
 
 import importlib.util
-import subprocess
-import sys
+import os
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from tests import command
 
-def run(*arguments: str) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-m", "millisight", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+run = partial(command.run, os.environ)
 
 
 @pytest.mark.skipif(importlib.util.find_spec("torch") is not None, reason="torch is installed")

@@ -23,6 +23,11 @@ PREPARED = np.stack([reference(image) for image in IMAGES])
 """The same as the network takes them: uint8, ``(3, 224, 224, 3)``."""
 
 
+def firsts(expected: list[list[dict[str, Any]]]) -> list[int]:
+    """The index of the best class of each picture."""
+    return [predictions[0]["index"] for predictions in expected]
+
+
 def free_port() -> int:
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))

@@ -15,7 +15,7 @@ from tritonclient.grpc import service_pb2, service_pb2_grpc
 from tritonclient.utils import InferenceServerException
 
 from millisight import __version__
-from tests.dialects.conftest import PICTURES, PREPARED, encoded, pixels
+from tests.dialects.conftest import PICTURES, PREPARED, encoded, firsts, pixels
 from tests.e2e.conftest import Server
 
 
@@ -38,10 +38,6 @@ def best(result: triton.InferResult) -> list[int]:
     assert scores.dtype == np.float32
     assert scores.sum(axis=1) == pytest.approx(np.ones(len(scores)), abs=1e-5)
     return [int(row.argmax()) for row in scores]
-
-
-def firsts(expected: list[list[dict[str, Any]]]) -> list[int]:
-    return [predictions[0]["index"] for predictions in expected]
 
 
 def test_a_client_lists_and_inspects_what_is_served(client: triton.InferenceServerClient) -> None:

@@ -16,7 +16,7 @@ import tritonclient.http.aio as triton_aio
 from tritonclient.utils import InferenceServerException
 
 from millisight import __version__
-from tests.dialects.conftest import IMAGES, PICTURES, PREPARED, encoded
+from tests.dialects.conftest import IMAGES, PICTURES, PREPARED, encoded, firsts
 from tests.e2e.conftest import Server
 
 INFER = "/v2/models/starter/infer"
@@ -38,10 +38,6 @@ def tensor(array: Any, *, binary: bool = True) -> triton.InferInput:
 
 def best(scores: Any) -> list[int]:
     return [int(row.argmax()) for row in scores]
-
-
-def firsts(expected: list[list[dict[str, Any]]]) -> list[int]:
-    return [predictions[0]["index"] for predictions in expected]
 
 
 def test_a_client_lists_and_inspects_what_is_served(client: triton.InferenceServerClient) -> None:

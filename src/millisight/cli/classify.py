@@ -11,7 +11,6 @@ import click
 from millisight.bundle import open_bundle
 from millisight.classifier import Classifier, Result
 from millisight.cli import exit_codes
-from millisight.cli.folders import Run, Wanted
 from millisight.cli.options import one_model, setting_options
 from millisight.errors import MillisightError
 from millisight.pictures import find_pictures, named, no_pictures
@@ -88,9 +87,11 @@ def classify(
     settings = load_settings(flags)
     bundle = open_bundle(one_model(settings), settings.home)
     if output or move_into:
-        Run(
-            Wanted(paths, top_k, as_json, output, move_into, dry_run, fresh), bundle, settings
-        ).run()
+        # Who asks for a few labels need not wait for what shows progress.
+        from millisight.cli.folders import Run, Wanted
+
+        wanted = Wanted(paths, top_k, as_json, output, move_into, dry_run, fresh)
+        Run(wanted, bundle, settings).run()
         return
     named(paths)
     with Classifier(bundle, settings) as classifier:

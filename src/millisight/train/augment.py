@@ -27,19 +27,12 @@ class Crops:
 class Batches:
     """Pictures and their classes, to be gone through in batches again and again."""
 
-    def __init__(
-        self,
-        pixels: Pixels,
-        classes: Sequence[int],
-        preprocess: Preprocess,
-        *,
-        upside_down: bool = False,
-    ) -> None:
-        """``pixels`` is uint8 ``(n, side, side, 3)``; ``upside_down`` says whether half of them
-        are turned so when they are varied."""
-        self.upside_down = upside_down
+    def __init__(self, pixels: Pixels, classes: Sequence[int], preprocess: Preprocess) -> None:
+        """``pixels`` is uint8 ``(n, side, side, 3)``."""
+        self.pixels = pixels
+        self.upside_down = False
+        """Whether half of them are turned so when they are varied."""
         self.classes = torch.tensor(classes)
-        self._pixels = pixels
         self._preprocess = preprocess
         self._mean = torch.tensor(preprocess.mean).view(3, 1, 1) * 255
         self._std = torch.tensor(preprocess.std).view(3, 1, 1) * 255
@@ -53,7 +46,7 @@ class Batches:
         crop = self._preprocess.crop
         # torchvision's CenterCrop rounds the same way.
         start = round((self._preprocess.resize - crop) / 2.0)
-        return self._pixels[:, start : start + crop, start : start + crop]
+        return self.pixels[:, start : start + crop, start : start + crop]
 
     def plain(self, batch: int) -> Iterator[Tensor]:
         """Inputs ``(b, 3, crop, crop)`` in order, cut as serving cuts them."""
@@ -85,7 +78,7 @@ class Batches:
         # The last few would be a batch too small for batch normalisation.
         for chosen in order.split(batch)[: max(1, len(order) // batch)]:
             pictures = [
-                vary(torch.from_numpy(np.array(self._pixels[index])).permute(2, 0, 1))
+                vary(torch.from_numpy(np.array(self.pixels[index])).permute(2, 0, 1))
                 for index in chosen.tolist()
             ]
             yield self._normalise(torch.stack(pictures)), self.classes[chosen]

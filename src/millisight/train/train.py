@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from millisight.build.calibrate import paths_set
@@ -117,15 +116,14 @@ def _decoded(data: Dataset, base: Base, folder: Path, step: Step) -> Iterator[_S
     with tempfile.TemporaryDirectory(prefix=".pictures-", dir=folder) as name:
         scratch = Path(name)
 
-        def decoded(side: Sequence[tuple[Path, int]], title: str, *, train: bool) -> Batches:
+        def decoded(side: Sequence[tuple[Path, int]], title: str) -> Batches:
             paths, classes = zip(*side, strict=True)
             pixels = decode_all(paths, base.preprocess, scratch / title, f"Decoding {title}", step)
-            turned = train and have_no_top(pixels, np.array(classes))
-            return Batches(pixels, classes, base.preprocess, upside_down=turned)
+            return Batches(pixels, classes, base.preprocess)
 
         yield _Sides(
-            decoded(data.train, "pictures to train on", train=True),
-            decoded(data.validation, "pictures to validate with", train=False),
+            decoded(data.train, "pictures to train on"),
+            decoded(data.validation, "pictures to validate with"),
             scratch,
         )
 
@@ -142,8 +140,6 @@ def _reach(
 ) -> Reached:
     """Fit the last layer, then train everything; from ``state`` where a run has left it."""
     weights = class_weights(sides.train.classes.bincount().tolist())
-    if sides.train.upside_down:
-        say("The pictures have no top, so training turns half of them upside down.")
     if state:
         reached = Reached.of(state)
         say(f"Going on from what an earlier run has reached: {reached.score.top1:.2f} %.")
@@ -156,6 +152,9 @@ def _reach(
             say(f"The last layer alone: validation top-1 {reached.score.top1:.2f} %.")
     if not options.head_only:
         base.module.load_state_dict(reached.weights)
+        sides.train.upside_down = have_no_top(sides.train.pixels, sides.train.classes.numpy())
+        if sides.train.upside_down:
+            say("The pictures have no top, so training turns half of them upside down.")
         session = Session(
             base, sides.train, sides.validation, weights,
             saved=saved, reached=reached, seed=options.seed, say=say,

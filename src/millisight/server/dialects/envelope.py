@@ -17,9 +17,7 @@ from millisight.server.dialects.batch import most_pictures
 from millisight.server.dialects.inference import Answer
 from millisight.server.dialects.model import (
     VERSION,
-    check_input,
-    check_output,
-    check_parameters,
+    check_tensors,
 )
 from millisight.server.dialects.tensors import (
     Asked,
@@ -153,11 +151,7 @@ async def read_inference(request: Request, service: Service) -> Asked:
 
 def _asked(text: bytes, tail: bytes | memoryview, *, most: int) -> Asked:
     inference = parse(_Inference, text)
-    check_input([one.name for one in inference.inputs])
-    check_output([one.name for one in inference.outputs])
-    named: list[_Input | _Output] = [*inference.inputs, *inference.outputs]
-    for one in named:
-        check_parameters(one.parameters)
+    check_tensors(inference.inputs, inference.outputs)
     binary = bool(inference.parameters.get("binary_data_output", False))
     how = inference.outputs[0].parameters if inference.outputs else {}
     return Asked(

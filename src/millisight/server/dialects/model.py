@@ -1,6 +1,6 @@
 """How a model looks in the Open Inference Protocol: one input, one output, one version."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from math import prod
 from typing import Any
 
@@ -49,8 +49,16 @@ def ready_one(request: Request) -> Served:
     return service.ready_one(found(request).name)
 
 
-def check_input(names: list[str]) -> None:
-    """Raise ``BadRequest`` unless ``INPUT`` is all that is given."""
+def check_tensors(inputs: Collection[Any], outputs: Collection[Any]) -> None:
+    """Raise ``BadRequest`` unless ``inputs`` are ``INPUT``, ``outputs`` are ``OUTPUT`` or left
+    open, and all are in the request. Each has a name and parameters, out of JSON or protobuf."""
+    _check_input([one.name for one in inputs])
+    _check_output([one.name for one in outputs])
+    for one in (*inputs, *outputs):
+        _check_parameters(one.parameters)
+
+
+def _check_input(names: list[str]) -> None:
     if names != [INPUT]:
         given = ", ".join(repr(name[:40]) for name in names[:4]) or "none"
         raise BadRequest(
@@ -59,8 +67,7 @@ def check_input(names: list[str]) -> None:
         )
 
 
-def check_output(names: list[str]) -> None:
-    """Raise ``BadRequest`` unless ``OUTPUT`` is all that is named, or nothing is."""
+def _check_output(names: list[str]) -> None:
     if len(names) > 1:
         raise BadRequest("The model has one output; name it once.")
     for name in names:
@@ -70,8 +77,7 @@ def check_output(names: list[str]) -> None:
             )
 
 
-def check_parameters(parameters: Iterable[str]) -> None:
-    """Raise ``BadRequest`` where those of a tensor ask for what would change where it is."""
+def _check_parameters(parameters: Iterable[str]) -> None:
     if any(name.startswith("shared_memory") for name in parameters):
         raise BadRequest(
             "Shared memory is not offered here.", hint="Send the tensors in the request."

@@ -164,10 +164,7 @@ def _slow_bytes(request: Any) -> int:
 
 def _asked(request: Any, most: int) -> Asked:
     """What ``request``, a ``ModelInferRequest``, asks for. Raises ``BadRequest``."""
-    model.check_input([one.name for one in request.inputs])
-    model.check_output([one.name for one in request.outputs])
-    for one in (*request.inputs, *request.outputs):
-        model.check_parameters(one.parameters)
+    model.check_tensors(request.inputs, request.outputs)
     how = _parameters(request.outputs[0].parameters) if request.outputs else {}
     return Asked(
         pictures=_pictures(request.inputs[0], request.raw_input_contents, most),
