@@ -8,10 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from millisight.answers import Prediction, Result, Timings
 from millisight.cache import ResultCache, result_key
-from millisight.classifier import Result
-from millisight.predictions import Prediction
-from millisight.work import Timings
 
 
 def cache(entries: int = 3, size: int = 100) -> ResultCache[str]:

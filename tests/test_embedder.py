@@ -12,8 +12,8 @@ import pytest
 import millisight
 from millisight import Classifier
 from millisight.activation import embedding_size, with_embedding
+from millisight.answers import Embedding
 from millisight.bundle import read_bundle, starter_path
-from millisight.embedder import Embedding
 from millisight.engine import FakeEngine
 from millisight.errors import BadImage, DeadlineExceeded, NotEmbeddable, NotReady
 from millisight.runtime import import_openvino

@@ -5,11 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from millisight.classifier import Result
+from millisight.answers import Prediction, Result, Timings
 from millisight.errors import BadImage
-from millisight.predictions import Prediction
 from millisight.rows import Csv, JsonLines, Lines, row_of
-from millisight.work import Timings
 
 ANSWER = Result(
     predictions=[Prediction('a "cat", of sorts', 0.75, 3), Prediction("犬", 0.25, 1)],

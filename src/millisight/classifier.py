@@ -1,10 +1,8 @@
 """Bytes to predictions: the stages strung together for Python users and for the server."""
 
 import os
-import sys
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -16,56 +14,23 @@ from PIL import Image
 
 from millisight import predictions
 from millisight.ahead import in_order
+from millisight.answers import Embedding, Result, Timings
 from millisight.bundle import Bundle, open_bundle
 from millisight.crew import Crew
-from millisight.embedder import Embedder, Embedding
+from millisight.embedder import Embedder
 from millisight.engine import Engine, Logits, OpenVINOEngine
 from millisight.errors import BadImage, MillisightError
 from millisight.explainer import Explainer, Explanation
 from millisight.image import Decoded, decode, from_array, from_pillow
-from millisight.predictions import Prediction, Scores
+from millisight.predictions import Scores
 from millisight.settings import Settings, load_settings
-from millisight.work import Timings, Work
+from millisight.work import Work
 
 Picture = (
     str | os.PathLike[str] | bytes | Image.Image | NDArray[np.uint8] | NDArray[np.uint16] | Decoded
 )
 """What can be classified: a path, the bytes of a file, a Pillow image, pixels (uint8 ``(h, w)``,
 ``(h, w, 3)``, ``(h, w, 4)`` or uint16 ``(h, w)``), or what ``Classifier.decode`` gave."""
-
-
-# Measured with tracemalloc: an answer without its predictions but with its place in a cache, and
-# one prediction without its label.
-_RESULT_BYTES = 800
-_PREDICTION_BYTES = 120
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """The answer for one picture."""
-
-    predictions: list[Prediction]
-    """Best first."""
-    model: str
-    timings_ms: Timings
-    warnings: tuple[str, ...]
-    """What was done to the picture, such as ``exif_rotated`` or ``alpha_on_white``."""
-    uncertain: bool | None = None
-    """Whether the best confidence is below the bundle's threshold; ``None`` where it has none."""
-
-    @property
-    def inference_time_ms(self) -> float:
-        """Time of the network alone."""
-        return self.timings_ms.inference
-
-    def size_bytes(self) -> int:
-        """Memory that this result takes, its strings counted as if they were its own."""
-        texts = [self.model, *self.warnings, *(one.label for one in self.predictions)]
-        return (
-            _RESULT_BYTES
-            + sum(map(sys.getsizeof, texts))
-            + _PREDICTION_BYTES * len(self.predictions)
-        )
 
 
 def compile_bundle(bundle: Bundle, settings: Settings) -> OpenVINOEngine:

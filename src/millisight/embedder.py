@@ -2,13 +2,13 @@
 
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from millisight.activation import embedding_size, with_embedding
+from millisight.answers import Embedding, Timings
 from millisight.bundle import Bundle
 from millisight.dispatcher import Dispatcher, Line
 from millisight.errors import NotEmbeddable
@@ -16,24 +16,7 @@ from millisight.image import Decoded
 from millisight.ondemand import OnDemand
 from millisight.runtime import Graph
 from millisight.settings import Settings
-from millisight.work import Timings, Work
-
-
-@dataclass(frozen=True, slots=True)
-class Embedding:
-    """One picture as a place among all pictures: similar ones are near."""
-
-    vector: NDArray[np.float32]
-    """Shape ``(dimensions,)``: the input of the network's last layer, or that scaled to length 1
-    where this was asked for."""
-    model: str
-    timings_ms: Timings
-    warnings: tuple[str, ...]
-
-    @property
-    def dimensions(self) -> int:
-        """How many numbers there are."""
-        return len(self.vector)
+from millisight.work import Work
 
 
 class Embedder(OnDemand):

@@ -23,6 +23,8 @@ MillisightError
 ├── NotWritten
 ├── DataError
 │   └── BadFeatures
+├── Unreachable
+├── UnexpectedAnswer
 ├── ProcessDied
 ├── EngineUnavailable
 ├── GoalMissed
@@ -48,6 +50,9 @@ class MillisightError(Exception):
 
     status: ClassVar[int] = 500
     code: ClassVar[str] = "internal"
+
+    request_id = ""
+    """Under which the server's log has the request, where a server said this to a client."""
 
     def __init__(self, message: str, *, hint: str = "") -> None:
         super().__init__(message)
@@ -208,6 +213,20 @@ class BadFeatures(DataError):
     """A file of embeddings is damaged, or of another model."""
 
     code = "bad_features"
+
+
+class Unreachable(MillisightError):
+    """The client found no server, or lost the connection to it."""
+
+    status = 502
+    code = "unreachable"
+
+
+class UnexpectedAnswer(MillisightError):
+    """What answered the client is no millisight, or has no such route."""
+
+    status = 502
+    code = "unexpected_answer"
 
 
 class ProcessDied(MillisightError):

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from millisight import predictions
 from millisight.activation import with_maps
+from millisight.answers import Prediction, Timings
 from millisight.bundle import Bundle
 from millisight.dispatcher import Dispatcher, Line
 from millisight.engine import Logits, Pixels
@@ -17,8 +18,7 @@ from millisight.errors import BadParameter, NotExplainable
 from millisight.geometry import Box
 from millisight.image import Decoded
 from millisight.ondemand import OnDemand
-from millisight.predictions import Prediction
-from millisight.work import Timings, Work
+from millisight.work import Work
 
 
 @dataclass(frozen=True, slots=True)

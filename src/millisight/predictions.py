@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from millisight.answers import Prediction
 from millisight.errors import BadParameter
 
 MAX_TOP_K = 100
@@ -13,17 +14,6 @@ MAX_TOP_K = 100
 
 # Measured with tracemalloc: an answer's place in a cache, and its array but for what is in it.
 _SCORES_BYTES = 400
-
-
-@dataclass(frozen=True, slots=True)
-class Prediction:
-    """One class and how sure the network is of it."""
-
-    label: str
-    confidence: float
-    """Softmax over all classes, 0…1, at the temperature of the bundle."""
-    index: int
-    """Position of the class in the bundle's label list."""
 
 
 @dataclass(frozen=True, slots=True)

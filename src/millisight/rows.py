@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
-from millisight.classifier import Result
-from millisight.predictions import Prediction
+from millisight.answers import Prediction, Result
 
 Row = dict[str, Any]
 """``path``, ``label``, ``confidence`` and ``index`` of the best class, ``predictions`` (a list of

@@ -2,24 +2,14 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from millisight.answers import Timings
 from millisight.dispatcher import Inferred
 from millisight.engine import Logits, Pixels
 from millisight.image import Decoded
 
 Answer = TypeVar("Answer")
-
-
-@dataclass(frozen=True, slots=True)
-class Timings:
-    """Where the time of one answer went, in milliseconds."""
-
-    decode: float
-    queue: float
-    inference: float
-    total: float
 
 
 class Work(Generic[Answer]):

@@ -8,8 +8,9 @@ from typing import Any
 
 import click
 
+from millisight.answers import Result
 from millisight.bundle import open_bundle
-from millisight.classifier import Classifier, Result
+from millisight.classifier import Classifier
 from millisight.cli import exit_codes
 from millisight.cli.options import one_model, setting_options
 from millisight.errors import MillisightError

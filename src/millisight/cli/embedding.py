@@ -7,9 +7,9 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
+from millisight.answers import Embedding
 from millisight.classifier import Classifier
 from millisight.cli.progress import pictures_progress
-from millisight.embedder import Embedding
 from millisight.features import Origin
 
 

@@ -9,8 +9,9 @@ from typing import Any
 import click
 import numpy as np
 
+from millisight.answers import Result
 from millisight.bundle import open_bundle
-from millisight.classifier import Classifier, Result
+from millisight.classifier import Classifier
 from millisight.cli.options import setting_options
 from millisight.errors import DataError
 from millisight.evaluation import accuracy, calibration_error, certainty

@@ -12,8 +12,9 @@ from threading import Thread
 import click
 from rich.progress import Progress
 
+from millisight.answers import Result
 from millisight.bundle import Bundle
-from millisight.classifier import Classifier, Result
+from millisight.classifier import Classifier
 from millisight.cli import exit_codes
 from millisight.cli.progress import pictures_progress
 from millisight.errors import DataError, ImageError, NotWritten

@@ -9,7 +9,7 @@ from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
 
-from millisight.embedder import Embedding
+from millisight.answers import Embedding
 from millisight.errors import BadParameter
 from millisight.server.intake import (
     DEADLINE_PARAMETER,

@@ -14,13 +14,13 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
+from millisight.answers import Timings
 from millisight.errors import BadParameter, DeadlineExceeded
 from millisight.predictions import MAX_TOP_K, check_top_k
 from millisight.server.problems import GUARDED, Problem
 from millisight.server.protocol import BEGAN
 from millisight.server.service import Service
 from millisight.server.upload import FIELD, read_picture
-from millisight.work import Timings
 
 DEFAULT_TOP_K = 3
 JSON = "application/json"

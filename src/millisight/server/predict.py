@@ -9,7 +9,8 @@ from fastapi import Request, Response
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, Field
 
-from millisight.classifier import Classifier, Result
+from millisight.answers import Result, Timings
+from millisight.classifier import Classifier
 from millisight.server.intake import (
     DEADLINE_PARAMETER,
     MODEL_PARAMETER,
@@ -25,7 +26,6 @@ from millisight.server.intake import (
     within_deadline,
 )
 from millisight.server.service import Service
-from millisight.work import Timings
 
 
 class PredictionBody(BaseModel):

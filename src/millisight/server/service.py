@@ -10,11 +10,11 @@ from concurrent.futures import Future
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
+from millisight.answers import Embedding
 from millisight.bundle import Bundle, open_bundles
 from millisight.cache import ResultCache
 from millisight.classifier import Classifier
 from millisight.crew import Crew
-from millisight.embedder import Embedding
 from millisight.errors import DeadlineExceeded, ModelNotFound, NotReady
 from millisight.explainer import Explanation
 from millisight.ondemand import OnDemand
