@@ -54,6 +54,31 @@ def test_what_only_an_extra_needs_is_not_loaded_before(statement: str) -> None:
     assert loaded_by(statement).isdisjoint({"pyarrow", "usearch", "numkong", "grpc", "google"})
 
 
+@pytest.mark.parametrize(
+    ("statement", "absent"),
+    [
+        ("import millisight; millisight.Client; millisight.AsyncClient", {"httpx", "tenacity"}),
+        ("import millisight; millisight.Client('http://localhost').ready()", set()),
+    ],
+    ids=["named", "used"],
+)
+def test_a_client_loads_nothing_that_answers(statement: str, absent: set[str]) -> None:
+    answering = {"numpy", "openvino", "PIL", "pydantic", "fastapi", "uvicorn", "blake3"}
+    assert loaded_by(statement).isdisjoint(answering | absent)
+
+
+def test_a_client_names_the_extra_that_it_needs() -> None:
+    code = (
+        "import sys; sys.modules['tenacity'] = None\n"
+        "import millisight\n"
+        "for kind in (millisight.Client, millisight.AsyncClient):\n"
+        "    try: kind('http://localhost')\n"
+        "    except millisight.MillisightError as error: print(error.code, error.hint)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.count("extra_missing") == done.stdout.count("'millisight[client]'") == 2
+
+
 def test_answering_imports_neither_torch_nor_telemetry() -> None:
     code = (
         "import millisight\n"
@@ -73,7 +98,9 @@ def test_importing_does_nothing_but_define() -> None:
 
 def test_public_names_are_these() -> None:
     assert millisight.__all__ == [
+        "AsyncClient",
         "Classifier",
+        "Client",
         "MillisightError",
         "Prediction",
         "Result",
@@ -81,4 +108,6 @@ def test_public_names_are_these() -> None:
         "load",
     ]
     assert all(hasattr(millisight, name) for name in millisight.__all__)
-    assert (ROOT / "py.typed").exists()
+    assert set(millisight.__all__) <= set(dir(millisight))
+    with pytest.raises(AttributeError, match="no attribute 'Klient'"):
+        millisight.Klient  # type: ignore[attr-defined]  # noqa: B018

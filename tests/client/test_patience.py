@@ -4,7 +4,6 @@ import re
 import socket
 import threading
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -58,13 +57,13 @@ def test_a_full_queue_is_told_of_and_waited_for(server: Server) -> None:
 
 
 @pytest.fixture
-def port() -> Iterator[int]:
+def port() -> int:
     """A port that nobody listens on."""
     with socket.socket() as one:
         one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         one.bind(("127.0.0.1", 0))
         number: int = one.getsockname()[1]
-    yield number
+    return number
 
 
 def test_a_server_that_restarts_is_waited_for(tmp_path: Path, port: int) -> None:
