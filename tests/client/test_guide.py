@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from tests.client.conftest import CAT, COFFEE
-from tests.e2e.conftest import Server, running
+from tests.client.conftest import CAT, COFFEE, KEY
+from tests.e2e.conftest import Server
 
 ROOT = Path(__file__).parents[2]
 GUIDE = (ROOT / "docs" / "guides" / "client.md").read_text(encoding="utf-8")
@@ -25,18 +25,20 @@ def without_digits(text: str) -> str:
 
 
 def test_the_guides_python_prints_what_it_says(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    server: Server,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     for picture in (CAT, COFFEE):
         shutil.copy(picture, tmp_path)
     (tmp_path / "letter.txt").write_text("Dear reader, this is not a picture.")
     monkeypatch.chdir(tmp_path)
     code = "\n".join(re.findall(r"```python\n(.*?)```", GUIDE, re.DOTALL))
-    with running(tmp_path) as server:
-        names: dict[str, Any] = {}
-        code = code.replace("http://127.0.0.1:8000", server.url)
-        exec(compile(code, "guide", "exec"), names)  # noqa: S102
-        names["client"].close()
+    code = code.replace('"http://127.0.0.1:8000"', f'"{server.url}", api_key="{KEY}"')
+    names: dict[str, Any] = {}
+    exec(compile(code, "guide", "exec"), names)  # noqa: S102
+    names["client"].close()
     printed = "".join(re.findall(r"```text\n(.*?)```", GUIDE, re.DOTALL))
     assert without_digits(capsys.readouterr().out) == without_digits(printed)
 
