@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,14 @@ import pytest
 from millisight import AsyncClient, Client
 from millisight.bundle import starter_path
 from tests.e2e.conftest import Server, running
+from tests.support import encode, solid
 
 KEY = "a-key-that-nobody-guesses"
 EXAMPLES = starter_path().parent / "server" / "static" / "examples"
 CAT = EXAMPLES / "cat.avif"
 COFFEE = EXAMPLES / "coffee.avif"
+SLOW = encode(solid(0, size=(3000, 2500)), "PNG")
+"""A picture that takes some tens of milliseconds."""
 
 Ask = Callable[..., Any]
 """Takes the name of a method and its arguments; ``url`` and ``options`` are those of the client."""
@@ -23,11 +27,14 @@ Ask = Callable[..., Any]
 @pytest.fixture(scope="package")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """It wants a key, and four pictures are all that may wait."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MILLISIGHT_API_KEYS", KEY)
-        home = tmp_path_factory.mktemp("home")
-        with running(home, "--threads", "1", "--max-queue", "4", "--max-upload-mb", "4") as one:
-            yield one
+    home = tmp_path_factory.mktemp("home")
+    limits = {"threads": 1, "max-queue": 4, "max-upload-mb": 4, "deadline-ms": 60_000}
+    options = [text for name, value in limits.items() for text in (f"--{name}", str(value))]
+    with ExitStack() as stack:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("MILLISIGHT_API_KEYS", KEY)
+            one = stack.enter_context(running(home, *options))
+        yield one
 
 
 @pytest.fixture

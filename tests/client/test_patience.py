@@ -22,23 +22,17 @@ from millisight.errors import (
     Unreachable,
     UploadTooLarge,
 )
-from tests.client.conftest import CAT, KEY, Ask
+from tests.client.conftest import CAT, KEY, SLOW, Ask
 from tests.client.scripted import ANSWER, HANG_UP, scripted
 from tests.e2e.conftest import Server, running
-from tests.support import encode, solid
 
 PICTURE = b"what a picture is does not matter here"
 OK = (200, {"X-Request-Id": "r"}, ANSWER)
 PROBLEM = b'{"error":"No.","code":"%s","hint":"Why?","request_id":"theirs"}'
 
 
-def slow(number: int) -> bytes:
-    """A picture that takes some tenths of a second, another one for each number."""
-    return encode(solid(0, "RGB", (6000, 5000)), "PNG") + b"%d" % number
-
-
 def test_a_full_queue_is_told_of_and_waited_for(server: Server) -> None:
-    pictures = [slow(number) for number in range(12)]
+    pictures = [SLOW + b"%d" % number for number in range(12)]
 
     def outcome(picture: bytes) -> MillisightError | None:
         try:
@@ -204,7 +198,7 @@ def test_retry_after_is_read_in_all_its_forms(headers: dict[str, str], seconds: 
     assert Reply(429, headers, b"").retry_after() == seconds
 
 
-@pytest.mark.parametrize("url", ["localhost:8000", "", "ftp://localhost", "http://[a", "http://"])
+@pytest.mark.parametrize("url", ["localhost:8000", "", "ftp://localhost", "http://a:b", "http://"])
 def test_what_is_no_address_is_said_at_once(url: str, ask: Ask) -> None:
     with pytest.raises(BadParameter, match=re.escape(f"{url!r} is not the address of a server")):
         ask(url, "predict", PICTURE)

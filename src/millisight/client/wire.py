@@ -127,7 +127,7 @@ class _Patience:
         """Errors of httpx become this package's within."""
         try:
             yield
-        except (httpx.HTTPError, httpx.InvalidURL, UnicodeEncodeError) as error:
+        except (httpx.HTTPError, UnicodeEncodeError) as error:
             raise self._translation(error) from error
 
     def _translation(self, error: Exception) -> MillisightError:
@@ -149,11 +149,6 @@ class _Patience:
                     "The API key or the request id cannot be sent.",
                     hint="They may have letters, digits and signs of ASCII, in one line.",
                 )
-            case httpx.UnsupportedProtocol() | httpx.InvalidURL():
-                return BadParameter(
-                    f"{self._url!r} is not the address of a server.",
-                    hint="It begins with http:// or https://, as in http://127.0.0.1:8000",
-                )
             case _:
                 return Unreachable(
                     f"The connection to {self._url} broke: {reason}.",
@@ -165,7 +160,20 @@ def _options(url: str, api_key: str) -> dict[str, Any]:
     headers = {"User-Agent": f"millisight/{version('millisight')}"}
     if api_key:
         headers["Authorization"] = f"Bearer {api_key}"
-    return {"base_url": url, "headers": headers, "limits": _LIMITS}
+    return {"base_url": _address(url), "headers": headers, "limits": _LIMITS}
+
+
+def _address(url: str) -> httpx.URL:
+    try:
+        parsed = httpx.URL(url)
+    except httpx.InvalidURL:
+        parsed = httpx.URL()
+    if parsed.scheme not in {"http", "https"} or not parsed.host:
+        raise BadParameter(
+            f"{url!r} is not the address of a server.",
+            hint="It begins with http:// or https://, as in http://127.0.0.1:8000",
+        )
+    return parsed
 
 
 def _request(call: Call, ends: float) -> dict[str, Any]:
