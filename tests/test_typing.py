@@ -46,7 +46,7 @@ async def both(path: Path) -> None:
 """
 
 REVEALED = [
-    "numpy.ndarray[tuple[Any, ...], numpy.dtype[numpy.floating[numpy._typing._nbit_base._32Bit]]]",
+    "numpy.ndarray",
     "millisight.answers.ServedResult | millisight.errors.MillisightError | OSError",
     "float",
     "bytes",
@@ -82,8 +82,11 @@ def checked(program: str, folder: Path) -> list[str]:
 
 def test_the_types_of_a_users_program_are_known(tmp_path: Path) -> None:
     assert (Path(millisight.__file__).parent / "py.typed").exists()
-    said = checked(PROGRAM, tmp_path)
-    assert [re.sub(r'note: Revealed type is "(.*)"', r"\1", line) for line in said] == REVEALED
+    said = [
+        re.sub(r'note: Revealed type is "(.*)"', r"\1", one) for one in checked(PROGRAM, tmp_path)
+    ]
+    # What NumPy calls the rest depends on its version.
+    assert [re.sub(r"(numpy\.ndarray).*32.*", r"\1", one) for one in said] == REVEALED
 
 
 def test_mistakes_in_a_users_program_are_seen(tmp_path: Path) -> None:
