@@ -8,6 +8,7 @@ import itertools
 import logging
 import re
 import secrets
+import time
 from collections.abc import Callable
 
 from starlette.requests import ClientDisconnect, Request
@@ -15,6 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from millisight.errors import MillisightError
 from millisight.server.problems import problem
+from millisight.server.protocol import BEGAN
 
 logger = logging.getLogger(__name__)
 
@@ -54,7 +56,10 @@ class Boundary:
         request_id = (
             given if _HARMLESS.fullmatch(given) else f"{self._own}{next(self._number):016x}"
         )
-        scope.setdefault("state", {})["request_id"] = request_id
+        state = scope.setdefault("state", {})
+        state["request_id"] = request_id
+        # Where another server than ours calls, nobody knows of a time before now.
+        state.setdefault(BEGAN, time.monotonic())
         started = False
 
         async def send_with_id(message: Message) -> None:

@@ -21,6 +21,7 @@ from millisight.ondemand import OnDemand
 from millisight.server.metrics import COMPUTED, REMEMBERED, SHARED, Metrics
 from millisight.server.served import Served
 from millisight.settings import Settings
+from millisight.watch import Watch
 
 logger = logging.getLogger(__name__)
 
@@ -39,7 +40,7 @@ Answer = TypeVar("Answer", bound=Cacheable)
 class Load(Protocol):
     """Makes a classifier, which takes blocking time."""
 
-    def __call__(self, bundle: Bundle, *, crew: Crew | None) -> Classifier:
+    def __call__(self, bundle: Bundle, *, crew: Crew | None, watch: Watch) -> Classifier:
         """See ``Classifier``."""
         ...
 
@@ -92,7 +93,7 @@ class Service:
         self.models: Mapping[str, Served] = models
         """By name; the first is the default."""
         self._default = next(iter(models.values()))
-        self.metrics.begin(models)
+        self.metrics.begin(models.values())
 
     def _loaded(self, bundles: Mapping[str, Bundle]) -> dict[str, Served]:
         """Every one of ``bundles`` with its classifier, all with one crew.
@@ -107,7 +108,8 @@ class Service:
                 if now is not None and now.classifier is not None and now.bundle == bundle:
                     loaded[name] = now
                     continue
-                loaded[name] = Served(name, bundle, classifier := self._load(bundle, crew=crew))
+                classifier = self._load(bundle, crew=crew, watch=self.metrics.watch(name))
+                loaded[name] = Served(name, bundle, classifier)
                 crew = classifier.crew
         except BaseException:
             _close(one for one in loaded.values() if one is not self.models.get(one.name))
@@ -133,6 +135,10 @@ class Service:
                 await asyncio.to_thread(_close, new.values())
         logger.info("Serving %s now", describe(bundles))
         return bundles
+
+    def measure(self) -> None:
+        """Have ``metrics`` take down how things are now."""
+        self.metrics.measure({name: served.waiting for name, served in self.models.items()})
 
     @property
     def alive(self) -> bool:

@@ -75,13 +75,19 @@ class Rpc:
 
     async def _guarded(self, name: str, answer: Answer, request: Any, context: Any) -> Any:
         """What ``answer`` gives, or its error as gRPC tells errors."""
-        count = partial(self._service.metrics.count_at, f"/{SERVICE}/{name}")
+        metrics = self._service.metrics
+        began = time.monotonic()
+
+        def count(status: int) -> None:
+            metrics.count_at(f"/{SERVICE}/{name}", status, time.monotonic() - began)
+
         try:
             if self._keys and name not in _OPEN:
                 check_key(dict(context.invocation_metadata()), self._keys)
             answered = await self._within_deadline(answer, request, context)
         except MillisightError as error:
             count(error.status)
+            metrics.rejected(error.code)
             status = _STATUS.get(error.status, grpc.StatusCode.INVALID_ARGUMENT)
             await context.abort(status, f"{error.message} {error.hint}".strip())
         except Exception:
