@@ -1,7 +1,7 @@
 """Who looks on while pictures are worked on: whoever counts them, or follows one of them."""
 
 from collections.abc import Sequence
-from typing import Literal, Self, get_args
+from typing import Literal, get_args
 
 Stage = Literal["decode", "queue", "inference", "total"]
 """What a picture goes through; the last is all of it, from being handed in to its answer."""
@@ -12,7 +12,7 @@ STAGES: tuple[Stage, ...] = get_args(Stage)
 class Watch:
     """Is told what happens, in whichever thread it does; this one makes nothing of it."""
 
-    def begin(self) -> Self:
+    def begin(self) -> "Watch":
         """What is told of one picture, which is handed in now, in this very context."""
         return self
 

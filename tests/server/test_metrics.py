@@ -24,8 +24,9 @@ async def one_runs_and_three_wait(
 ) -> list["asyncio.Task[httpx.Response]"]:
     posts = [asyncio.create_task(client.post("/predict", content=another(0)))]
     await asyncio.to_thread(engine.running.wait, 20)
-    for count in (1, 2, 3):
-        posts.append(asyncio.create_task(client.post("/predict", content=another(count))))
+    posts += [
+        asyncio.create_task(client.post("/predict", content=another(count))) for count in (1, 2, 3)
+    ]
     for _ in range(2000):
         if await number(client, QUEUE) == 3:
             return posts
