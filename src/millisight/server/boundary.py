@@ -38,10 +38,10 @@ class Boundary:
     """ASGI middleware: the id is the caller's own where it is harmless, else a new one; it is in
     ``request.state.request_id`` and in the answer's header."""
 
-    def __init__(self, app: ASGIApp, count: Callable[[Scope, int], None]) -> None:
-        """``count`` is told of every answer: the request's scope and the status."""
+    def __init__(self, app: ASGIApp, responded: Callable[[Scope, int], None]) -> None:
+        """``responded`` is told of every answer: the request's scope and the status."""
         self.app = app
-        self.count = count
+        self.responded = responded
         # Random once and then counted: random bytes cost a system call each time.
         self._own = secrets.token_hex(8)
         self._number = itertools.count(1)
@@ -66,7 +66,7 @@ class Boundary:
             nonlocal started
             if message["type"] == "http.response.start":
                 started = True
-                self.count(scope, message["status"])
+                self.responded(scope, message["status"])
                 named = (HEADER, request_id.encode("ascii"))
                 message["headers"] = [*message.get("headers", ()), named, *_SECURITY_HEADERS]
             await send(message)

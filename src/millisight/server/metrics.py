@@ -288,5 +288,5 @@ def metrics(request: Request) -> Response:
     """Numbers in Prometheus' text format, of all workers together."""
     service = request.app.state.service
     service.measure()
-    counted: Metrics = service.metrics
+    counted: Metrics = service.observer.metrics
     return Response(counted.render(), media_type=CONTENT_TYPE_LATEST)

@@ -18,7 +18,8 @@ from millisight.embedder import Embedding
 from millisight.errors import DeadlineExceeded, ModelNotFound, NotReady
 from millisight.explainer import Explanation
 from millisight.ondemand import OnDemand
-from millisight.server.metrics import COMPUTED, REMEMBERED, SHARED, Metrics
+from millisight.server.metrics import COMPUTED, REMEMBERED, SHARED
+from millisight.server.observer import Observer
 from millisight.server.served import Served
 from millisight.settings import Settings
 from millisight.watch import Watch
@@ -53,14 +54,14 @@ class Service:
     ) -> None:
         """Nothing is loaded yet; ``load`` does it, by default here and now when asked to start.
 
-        ``bundles`` are by name; the first answers who names none.
+        ``bundles`` are by name; the first answers who names none. Raises ``ExtraMissing``.
         """
         self.settings = settings
         self._load = load or partial(Classifier, settings=settings)
         self._exchanging = asyncio.Lock()
         self._preparing = asyncio.Lock()
         self._stopping = False
-        self.metrics = Metrics()
+        self.observer = Observer(settings)
         self._take({name: Served(name, bundle) for name, bundle in bundles.items()})
         self._cache: ResultCache[Any] | None = None
         if settings.cache_entries:
@@ -93,7 +94,7 @@ class Service:
         self.models: Mapping[str, Served] = models
         """By name; the first is the default."""
         self._default = next(iter(models.values()))
-        self.metrics.begin(models.values())
+        self.observer.metrics.begin(models.values())
 
     def _loaded(self, bundles: Mapping[str, Bundle]) -> dict[str, Served]:
         """Every one of ``bundles`` with its classifier, all with one crew.
@@ -108,7 +109,7 @@ class Service:
                 if now is not None and now.classifier is not None and now.bundle == bundle:
                     loaded[name] = now
                     continue
-                classifier = self._load(bundle, crew=crew, watch=self.metrics.watch(name))
+                classifier = self._load(bundle, crew=crew, watch=self.observer.watch(name))
                 loaded[name] = Served(name, bundle, classifier)
                 crew = classifier.crew
         except BaseException:
@@ -137,8 +138,9 @@ class Service:
         return bundles
 
     def measure(self) -> None:
-        """Have ``metrics`` take down how things are now."""
-        self.metrics.measure({name: served.waiting for name, served in self.models.items()})
+        """Have the numbers take down how things are now."""
+        waiting = {name: served.waiting for name, served in self.models.items()}
+        self.observer.metrics.measure(waiting)
 
     @property
     def alive(self) -> bool:
@@ -193,7 +195,7 @@ class Service:
         ``deadline`` is the one that ``ask`` submits.
         """
         submit = partial(ask, served.ready())
-        count = partial(self.metrics.answered, served.name)
+        count = partial(self.observer.answered, served.name)
         if self._cache is None:
             result = await asyncio.wrap_future(submit())
             count(COMPUTED)
