@@ -131,7 +131,7 @@ def test_a_refusal_says_why(
     httpx.request(method, server.url + path, content=body, headers=context(number))
     # What cannot be decoded has waited, but only the decoding is known of it.
     request = collector.of(trace_id(number), count)[0]
-    assert request.name == f"{method} {path.split('?')[0]}"
+    assert request.name == f"{method} {path.partition('?')[0]}"
     assert request.attributes["http.response.status_code"] == status
     assert request.attributes["millisight.error"] == code
     # The client's mistake is not the server's error.
@@ -218,24 +218,34 @@ def test_a_collector_that_is_not_there_costs_no_answer_and_no_end(
         assert time.monotonic() - began < 5
 
 
-def test_where_the_packages_are_missing_it_says_which(tmp_path: Path) -> None:
-    code = (
-        "import importlib.util as finder, sys\n"
-        "there = finder.find_spec\n"
-        "finder.find_spec = lambda name, *rest: None if 'opentelemetry.sdk' in name else "
-        "there(name, *rest)\n"
-        "from millisight.cli import main\n"
-        "sys.argv = ['millisight', 'serve', '--port', '0', *sys.argv[1:]]\n"
-        "main()"
-    )
+@pytest.fixture
+def without_extra(tmp_path: Path) -> dict[str, str]:
+    """An environment in which the SDK cannot be imported."""
+    (tmp_path / "opentelemetry" / "sdk").mkdir(parents=True)
+    (tmp_path / "opentelemetry" / "sdk" / "__init__.py").write_text("raise ImportError")
+    first = os.pathsep.join(filter(None, [str(tmp_path), os.environ.get("PYTHONPATH")]))
+    return {"PYTHONPATH": first, "MILLISIGHT_HOME": str(tmp_path)}
+
+
+def test_where_the_packages_are_missing_it_says_which(without_extra: dict[str, str]) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", code, "--otlp-endpoint", "http://127.0.0.1:9"],
-        env=os.environ | {"MILLISIGHT_HOME": str(tmp_path)},
-        capture_output=True, text=True, check=False,
+        [sys.executable, "-m", "millisight", "serve", "--otlp-endpoint", "http://127.0.0.1:9"],
+        env=os.environ | without_extra, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 6
     assert "Sending traces needs packages that are not installed." in done.stderr
     assert "pip install 'millisight[otel]'" in done.stderr
+
+
+def test_what_the_environment_asks_for_everybody_stops_nobody_without_them(
+    without_extra: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in without_extra.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9")
+    with running(tmp_path) as server:
+        assert not any("traces" in line for line in server.printed)
+        httpx.post(f"{server.url}/predict", content=picture(1)).raise_for_status()
 
 
 def test_an_address_must_be_one(tmp_path: Path) -> None:

@@ -11,7 +11,6 @@ import re
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from importlib.util import find_spec
 
 from fastapi.telemetry import TelemetryConfig
 from opentelemetry import context, propagate, trace
@@ -195,14 +194,17 @@ def collector(settings: Settings) -> str:
     named = settings.otlp_endpoint or next(filter(None, map(os.environ.get, ENDPOINTS)), "")
     if not named or os.environ.get("OTEL_SDK_DISABLED", "").lower() == "true":
         return ""
-    missing = ExtraMissing(
-        "Sending traces needs packages that are not installed.",
-        hint="Install them with: pip install 'millisight[otel]'",
-    )
-    if all(map(find_spec, ("opentelemetry.sdk", "opentelemetry.exporter"))):
-        return named
-    if settings.otlp_endpoint:
-        raise missing
-    # The environment may name it for others.
-    logger.warning("No traces are sent to %s. %s %s", named, missing.message, missing.hint)
-    return ""
+    try:
+        import opentelemetry.exporter.otlp.proto.http.trace_exporter
+        import opentelemetry.sdk.trace  # noqa: F401
+    except ImportError as error:
+        missing = ExtraMissing(
+            "Sending traces needs packages that are not installed.",
+            hint="Install them with: pip install 'millisight[otel]'",
+        )
+        if settings.otlp_endpoint:
+            raise missing from error
+        # The environment may name it for others.
+        logger.warning("No traces are sent to %s. %s %s", named, missing.message, missing.hint)
+        return ""
+    return named
