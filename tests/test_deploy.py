@@ -213,6 +213,21 @@ def test_alerts_have_what_prometheus_allows_and_no_more() -> None:
         assert all(label in rule["expr"] or label == "instance" for label in named)
 
 
+def test_every_number_and_every_alert_is_explained(exposed: dict[str, set[str]]) -> None:
+    guide = (ROOT / "docs" / "guides" / "observe.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(millisight_\w+)` \| (.*?) \|", guide, re.MULTILINE)
+    told = {name: set(re.findall(r"\w+", labels)) for name, labels in rows}
+    recorded = {rule["record"] for rule in rules("record")}
+    there = {
+        re.sub("_(bucket|sum|count)$", "", name): labels - {"le"}
+        for name, labels in exposed.items()
+        if name not in recorded
+    }
+    assert told == there
+    named = re.findall(r"`(Millisight\w+)`", guide)
+    assert sorted(named) == sorted(rule["alert"] for rule in rules("alert"))
+
+
 def test_promtool_accepts_what_is_for_it_and_the_right_people_are_told(
     server: httpx.Client,
 ) -> None:
