@@ -77,10 +77,11 @@ class _Children(dict[tuple[str, ...], Metric], Generic[Metric]):
 
     def __init__(self, metric: Metric) -> None:
         super().__init__()
-        self._metric = metric
+        self._metric: Any = metric
 
     def __missing__(self, labels: tuple[str, ...]) -> Metric:
-        child = self[labels] = self._metric.labels(*labels)
+        child: Metric = self._metric.labels(*labels)
+        self[labels] = child
         return child
 
 
@@ -117,7 +118,7 @@ class Metrics:
     def __init__(self) -> None:
         """Nothing is counted yet."""
         # When each number was first there: several workers have none, and nothing here asks.
-        disable_created_metrics()
+        disable_created_metrics()  # type: ignore[no-untyped-call]
         self._registry = CollectorRegistry()
         self._process = ProcessCollector(registry=None)
         self._count_requests()
@@ -216,7 +217,9 @@ class Metrics:
     def begin(self, models: Iterable[Served]) -> None:
         """Show the numbers of ``models``, of which nothing is counted yet, in place of those that
         were shown before."""
-        shown = {(one.name, one.digest, one.bundle.manifest.precision) for one in models}
+        shown: set[tuple[str, str, str]] = {
+            (one.name, one.digest, one.bundle.manifest.precision) for one in models
+        }
         for gone in self._served - shown:
             self._info.remove(*gone)
         for model in shown:

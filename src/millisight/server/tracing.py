@@ -81,7 +81,7 @@ class Tracing(Untraced):
         from opentelemetry.sdk.trace import TracerProvider
 
         super().__init__()
-        own = {
+        own: dict[str, str | int] = {
             "service.name": "millisight",
             "service.version": millisight.__version__,
             "process.pid": os.getpid(),
