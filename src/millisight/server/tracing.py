@@ -8,6 +8,7 @@ import asyncio
 import logging
 import os
 import re
+import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -28,6 +29,9 @@ ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"
 
 _PATH = "/v1/traces"
 """Where OTLP over HTTP has traces, below the address of a collector."""
+
+LAST_SECONDS = 1.0
+"""How long a server that ends waits for a collector to take what is left."""
 
 # What asks all the time, and what a browser fetches with the page.
 _UNTRACED = re.compile(
@@ -106,7 +110,10 @@ class Tracing(Untraced):
         self._provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint=url)))
 
     async def stop(self) -> None:
-        await asyncio.to_thread(self._provider.shutdown)
+        # By itself it tries for ten seconds, and nobody could stop it.
+        ending = threading.Thread(target=self._provider.shutdown, daemon=True)
+        ending.start()
+        await asyncio.to_thread(ending.join, LAST_SECONDS)
 
     def watch(self, model: str, watch: Watch) -> Watch:
         return _Follow(model, watch, self._tracer)
