@@ -37,7 +37,7 @@ IMAGE_BUILD_FLAGS ?=
 
 .venv-test/.installed: pyproject.toml
 	$(PYTHON) -m venv .venv-test
-	.venv-test/bin/pip install $(PIP_FLAGS) --editable '.[test,embed,grpc]'
+	.venv-test/bin/pip install $(PIP_FLAGS) --editable '.[test,embed,grpc,otel]'
 	touch $@
 
 .venv-fuzz/.installed: pyproject.toml

@@ -1,6 +1,7 @@
 """What holds for the whole package: budgets, borders, public names."""
 
 import ast
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -90,6 +91,25 @@ def test_answering_imports_neither_torch_nor_telemetry() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert set(done.stdout.split()).isdisjoint({*BUILDING_ONLY, "openvino_telemetry"})
+
+
+def test_without_a_collector_nothing_is_loaded_to_send_traces() -> None:
+    code = (
+        "from millisight.bundle import open_bundles\n"
+        "from millisight.server import create_app\n"
+        "from millisight.settings import load_settings\n"
+        "settings = load_settings({}, {})\n"
+        "create_app(open_bundles(settings.model, settings.home), settings)\n"
+        "import sys\n"
+        "print(*(name for name in sys.modules if name.startswith('opentelemetry.')))"
+    )
+    nowhere = os.environ | {"OTEL_EXPORTER_OTLP_ENDPOINT": ""}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=nowhere, capture_output=True, text=True, check=True
+    )
+    loaded = done.stdout.split()
+    assert "opentelemetry.trace" in loaded
+    assert [name for name in loaded if ".sdk" in name or ".exporter" in name] == []
 
 
 def test_importing_does_nothing_but_define() -> None:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from millisight.server import dialects
 from millisight.server.dialects import rpc
 from millisight.settings import ENV_PREFIX, Settings
 from tests.e2e.conftest import running
-from tests.support import encode, texture
+from tests.support import encode, solid, texture
 
 ROOT = Path(__file__).parents[1]
 DEPLOY = ROOT / "deploy"
@@ -46,8 +47,8 @@ def accepts(*command: str | Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def alerts() -> list[dict[str, Any]]:
-    return [rule for group in read(RULES)["groups"] for rule in group["rules"]]
+def rules(kind: str) -> list[dict[str, Any]]:
+    return [rule for group in read(RULES)["groups"] for rule in group["rules"] if kind in rule]
 
 
 def panels() -> list[dict[str, Any]]:
@@ -56,19 +57,20 @@ def panels() -> list[dict[str, Any]]:
 
 
 EXPRESSIONS = [
-    *((rule["alert"], rule["expr"]) for rule in alerts()),
+    *((rule[kind], rule["expr"]) for kind in ("record", "alert") for rule in rules(kind)),
     *((panel["title"], target["expr"]) for panel in panels() for target in panel["targets"]),
 ]
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
-    """A real one that has answered a picture."""
+    """A real one that has answered a picture, and one with a warning."""
     with (
         running(tmp_path_factory.mktemp("home")) as one,
         httpx.Client(base_url=one.url, timeout=30) as client,
     ):
-        client.post("/predict", content=encode(texture(300, 300), "JPEG")).raise_for_status()
+        for picture in (encode(texture(300, 300), "JPEG"), encode(solid((9, 9), "LA"), "PNG")):
+            client.post("/predict", content=picture).raise_for_status()
         yield client
 
 
@@ -76,7 +78,13 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
 def exposed(server: httpx.Client) -> dict[str, set[str]]:
     """The names in its /metrics, with their labels."""
     families = text_string_to_metric_families(server.get("/metrics").text)
-    return {sample.name: set(sample.labels) for family in families for sample in family.samples}
+    labels = {sample.name: set(sample.labels) for family in families for sample in family.samples}
+    # By convention such a name begins with its labels: instance_model:…
+    recorded = {
+        name: set(name.split(":")[0].split("_"))
+        for name in map(itemgetter("record"), rules("record"))
+    }
+    return labels | recorded
 
 
 def selectors(expression: str) -> list[promql_parser.VectorSelector]:
@@ -187,23 +195,52 @@ def test_alerts_and_panels_ask_for_what_is_exposed(
 def test_alerts_have_what_prometheus_allows_and_no_more() -> None:
     [group] = read(RULES)["groups"]
     assert set(group) == {"name", "rules"}
-    names = [rule["alert"] for rule in alerts()]
+    names = [rule["alert"] for rule in rules("alert")]
     assert len(set(names)) == len(names)
-    for rule in alerts():
+    for rule in rules("record"):
+        assert set(rule) == {"record", "expr"}
+    for rule in rules("alert"):
         assert set(rule) == {"alert", "expr", "for", "labels", "annotations"}
         assert re.fullmatch(r"\d+[smh]", rule["for"])
         assert set(rule["annotations"]) == {"summary", "description"}
         templates = re.findall(r"\{\{(.*?)\}\}", "".join(rule["annotations"].values()))
-        allowed = {" $labels.instance ", " $value | humanizePercentage "}
-        assert set(templates) <= allowed
+        found = [
+            re.fullmatch(r" (\$labels\.([a-z]+)|\$value \| humanize\w*) ", one) for one in templates
+        ]
+        assert all(found), templates
+        named = {one[2] for one in found if one and one[2]}
+        # What is not summed up keeps all of its labels, which Prometheus adds instance to.
+        assert all(label in rule["expr"] or label == "instance" for label in named)
 
 
-def test_promtool_accepts_what_is_for_it_and_the_right_people_are_told() -> None:
+def test_every_number_and_every_alert_is_explained(exposed: dict[str, set[str]]) -> None:
+    guide = (ROOT / "docs" / "guides" / "observe.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(millisight_\w+)` \|([^|]*)\|", guide, re.MULTILINE)
+    told = {name: set(re.findall(r"\w+", labels)) for name, labels in rows}
+    recorded = {rule["record"] for rule in rules("record")}
+    there = {
+        re.sub("_(bucket|sum|count)$", "", name): labels - {"le"}
+        for name, labels in exposed.items()
+        if name not in recorded
+    }
+    assert told == there
+    named = re.findall(r"`(Millisight\w+)`", guide)
+    assert sorted(named) == sorted(rule["alert"] for rule in rules("alert"))
+
+
+def test_promtool_accepts_what_is_for_it_and_the_right_people_are_told(
+    server: httpx.Client,
+) -> None:
     promtool = shutil.which("promtool")
     if promtool is None:
         pytest.skip("promtool is not installed: it comes with Prometheus")
     accepts(promtool, "check", "config", DEPLOY / "prometheus" / "prometheus.yml")
     accepts(promtool, "test", "rules", ROOT / "tests" / "alerts.yml")
+    numbers = server.get("/metrics").text
+    done = subprocess.run(
+        [promtool, "check", "metrics"], input=numbers, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout + done.stderr) == (0, "")
 
 
 def test_prometheus_and_grafana_find_each_other_and_the_server() -> None:

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from millisight.bundle import read_bundle, starter_path
-from millisight.dispatcher import Dispatcher, Inferred, Line
-from millisight.engine import Engine, FakeEngine, Logits, OpenVINOEngine, Pixels
+from millisight.dispatcher import Dispatcher, Line
+from millisight.engine import Engine, FakeEngine, Inferred, Logits, OpenVINOEngine, Pixels
 from millisight.errors import BundleError, DeadlineExceeded, NotReady, Overloaded
 
 

@@ -18,12 +18,13 @@ from millisight.answers import Embedding, Result, Timings
 from millisight.bundle import Bundle, open_bundle
 from millisight.crew import Crew
 from millisight.embedder import Embedder
-from millisight.engine import Engine, Logits, OpenVINOEngine
+from millisight.engine import Engine, Logits, OpenVINOEngine, Watched
 from millisight.errors import BadImage, MillisightError
 from millisight.explainer import Explainer, Explanation
 from millisight.image import Decoded, decode, from_array, from_pillow
 from millisight.predictions import Scores
 from millisight.settings import Settings, load_settings
+from millisight.watch import NOBODY, Watch
 from millisight.work import Work
 
 Picture = (
@@ -57,23 +58,26 @@ class Classifier:
         *,
         engine: Engine | None = None,
         crew: Crew | None = None,
+        watch: Watch = NOBODY,
     ) -> None:
         """Compile ``bundle`` and open its line; ``engine`` replaces OpenVINO in tests.
 
         ``crew`` is that of another classifier, made with the same settings: both then share its
-        threads, and those that wait take turns.
+        threads, and those that wait take turns. ``watch`` is told what happens to the pictures.
         """
         self.bundle = bundle
         engine = engine or compile_bundle(bundle, settings)
         self.crew = crew or Crew(engine.lanes, settings)
         """What does the work."""
-        self._line = self.crew.answering.open(engine)
+        self._watch = watch
+        self._line = self.crew.answering.open(Watched(engine, watch))
         # Enough that full batches wait while others run, and never so many that they could fill
         # the queue.
         self._ahead = min(4 * engine.lanes * settings.max_batch, settings.max_queue)
-        self.explainer = Explainer(bundle, self.crew.explaining, device=settings.device)
+        explaining = self.crew.explaining
+        self.explainer = Explainer(bundle, explaining, device=settings.device, watch=watch)
         """What ``explain`` is answered by; not compiled before somebody asks."""
-        self.embedder = Embedder(bundle, self.crew.answering, settings)
+        self.embedder = Embedder(bundle, self.crew.answering, settings, watch)
         """What ``embed`` is answered by; not compiled before somebody asks."""
 
     def classify(self, picture: Picture, top_k: int = 3) -> Result:
@@ -101,7 +105,7 @@ class Classifier:
         ``close``.
         """
         predictions.check_top_k(top_k)
-        work = Work(partial(self.decode, picture), partial(self._result, top_k))
+        work = Work(partial(self.decode, picture), partial(self._result, top_k), self._watch)
         return self._line.submit(work.decode, deadline=deadline, here=here, finish=work.finish)
 
     def _result(self, top_k: int, logits: Logits, decoded: Decoded, timings: Timings) -> Result:
@@ -120,7 +124,7 @@ class Classifier:
         self, picture: Picture, *, deadline: float = float("inf")
     ) -> "Future[Scores]":
         """What the network says of every class, in the background; see ``submit``."""
-        work = Work(partial(self.decode, picture), self._scores)
+        work = Work(partial(self.decode, picture), self._scores, self._watch)
         return self._line.submit(work.decode, deadline=deadline, finish=work.finish)
 
     def _scores(self, logits: Logits, _decoded: Decoded, _timings: Timings) -> Scores:
@@ -223,6 +227,11 @@ class Classifier:
     def alive(self) -> bool:
         """Whether it can answer."""
         return self._line.alive
+
+    @property
+    def waiting(self) -> int:
+        """How many pictures wait for their turn."""
+        return self._line.waiting + self.explainer.waiting + self.embedder.waiting
 
     def close(self) -> None:
         """Answer what is queued, then stop."""

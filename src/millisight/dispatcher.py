@@ -16,20 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from millisight.engine import Engine, Logits, Pixels
+from millisight.engine import Engine, Inferred, Pixels
 from millisight.errors import DeadlineExceeded, NotReady, Overloaded
 from millisight.scheduler import Scheduler, Turn
-
-
-@dataclass(frozen=True, slots=True)
-class Inferred:
-    """What the network said of one picture, and how long that took, in seconds."""
-
-    logits: Logits
-    """Shape ``(classes,)``."""
-    queued: float
-    inference: float
-    """Time of the run this picture was part of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +61,11 @@ class Line:
     def alive(self) -> bool:
         """Whether it takes pictures; false after ``close`` or a fault in a thread itself."""
         return not self.closed and self._dispatcher.alive
+
+    @property
+    def waiting(self) -> int:
+        """How many of its pictures wait for their turn."""
+        return self._dispatcher.waiting(self)
 
     def submit(
         self,
@@ -141,6 +135,11 @@ class Dispatcher:
     def alive(self) -> bool:
         """Whether all threads run; false once all lines are closed or a thread has died."""
         return len(self._threads) == self._lanes
+
+    def waiting(self, line: Line) -> int:
+        """See ``Line.waiting``."""
+        with self._lock:
+            return self._scheduler.waiting(line)
 
     def take(self, job: _Job, *, deadline: float, here: bool) -> None:
         """See ``Line.submit``."""
@@ -280,7 +279,7 @@ class Dispatcher:
         logits = engine.infer(np.stack([pixels for _, pixels in decoded]), alone=alone)
         taken = time.monotonic() - begun
         return [
-            (job, Inferred(row, started - job.submitted, taken))
+            (job, Inferred(row, started - job.submitted, begun, taken))
             for (job, _), row in zip(decoded, logits, strict=True)
         ]
 

@@ -16,6 +16,7 @@ from millisight.image import Decoded
 from millisight.ondemand import OnDemand
 from millisight.runtime import Graph
 from millisight.settings import Settings
+from millisight.watch import Watch
 from millisight.work import Work
 
 
@@ -25,7 +26,9 @@ class Embedder(OnDemand):
     The graph is compiled when first asked for: a server that never is pays nothing.
     """
 
-    def __init__(self, bundle: Bundle, dispatcher: Dispatcher, settings: Settings) -> None:
+    def __init__(
+        self, bundle: Bundle, dispatcher: Dispatcher, settings: Settings, watch: Watch
+    ) -> None:
         """Nothing is compiled yet; ``dispatcher`` is the one that answers, made with ``settings``:
         both take turns on the same cores."""
         super().__init__(
@@ -35,6 +38,7 @@ class Embedder(OnDemand):
             threads=settings.threads,
             max_batch=settings.max_batch,
             device=settings.device,
+            watch=watch,
         )
         self._dimensions: int | None = 0
 
@@ -64,7 +68,7 @@ class Embedder(OnDemand):
         ``Line.submit`` raises. The first call takes some tenths of a second, unless
         ``prepare`` was called before.
         """
-        work = Work(decode, partial(self._embedding, normalize))
+        work = Work(decode, partial(self._embedding, normalize), self._watch)
         return self.prepare().submit(work.decode, deadline=deadline, here=here, finish=work.finish)
 
     def _cut(self, graph: Graph) -> Graph:

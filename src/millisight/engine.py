@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -15,6 +16,7 @@ from millisight.devices import AUTO, CPU, check_device
 from millisight.errors import BundleError
 from millisight.manifest import Precision
 from millisight.runtime import Graph, import_openvino
+from millisight.watch import Watch
 
 Pixels = NDArray[np.uint8]
 Logits = NDArray[np.float32]
@@ -35,6 +37,34 @@ class Engine(Protocol):
         at one time, only one may say so.
         """
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Inferred:
+    """What the network said of one picture, and how long that took, in seconds."""
+
+    logits: Logits
+    """Shape ``(classes,)``."""
+    queued: float
+    begun: float
+    """When the run began that this picture was part of, in ``time.monotonic`` seconds."""
+    inference: float
+    """Time of that run."""
+
+
+class Watched:
+    """``engine``, with somebody who is told of its runs."""
+
+    def __init__(self, engine: Engine, watch: Watch) -> None:
+        self.lanes = engine.lanes
+        self._engine = engine
+        self._watch = watch
+
+    def infer(self, batch: Pixels, *, alone: bool = False) -> Logits:
+        """See ``Engine.infer``."""
+        logits = self._engine.infer(batch, alone=alone)
+        self._watch.ran(len(batch))
+        return logits
 
 
 class OpenVINOEngine:

@@ -18,6 +18,7 @@ from millisight.errors import BadParameter, NotExplainable
 from millisight.geometry import Box
 from millisight.image import Decoded
 from millisight.ondemand import OnDemand
+from millisight.watch import Watch
 from millisight.work import Work
 
 
@@ -53,9 +54,13 @@ class Explainer(OnDemand):
     answers pay nothing for it, and wait for it no longer than for their neighbours.
     """
 
-    def __init__(self, bundle: Bundle, dispatcher: Dispatcher, *, device: str) -> None:
+    def __init__(
+        self, bundle: Bundle, dispatcher: Dispatcher, *, device: str, watch: Watch
+    ) -> None:
         """Nothing is compiled yet; ``dispatcher`` has one lane, which explainers may share."""
-        super().__init__(bundle, dispatcher, with_maps, threads=1, max_batch=1, device=device)
+        super().__init__(
+            bundle, dispatcher, with_maps, threads=1, max_batch=1, device=device, watch=watch
+        )
 
     def submit(
         self,
@@ -73,7 +78,7 @@ class Explainer(OnDemand):
         """
         predictions.check_top_k(top_k)
         _check_classes(classes, self._bundle.manifest.class_count)
-        work = Work(decode, partial(self._explanation, top_k, tuple(classes)))
+        work = Work(decode, partial(self._explanation, top_k, tuple(classes)), self._watch)
         return self.prepare().submit(work.decode, deadline=deadline, finish=work.finish)
 
     def prepare(self) -> Line:

@@ -5,9 +5,10 @@ from collections.abc import Callable
 
 from millisight.bundle import Bundle
 from millisight.dispatcher import Dispatcher, Line
-from millisight.engine import OpenVINOEngine
+from millisight.engine import OpenVINOEngine, Watched
 from millisight.errors import NotReady
 from millisight.runtime import Graph
+from millisight.watch import Watch
 
 
 class OnDemand:
@@ -22,6 +23,7 @@ class OnDemand:
         threads: int,
         max_batch: int,
         device: str,
+        watch: Watch,
     ) -> None:
         """Nothing is compiled yet. ``dispatcher``, which others may share, has as many lanes as
         ``threads`` asks for, and its batches are no larger than ``max_batch``."""
@@ -31,6 +33,7 @@ class OnDemand:
         self._threads = threads
         self._max_batch = max_batch
         self._device = device
+        self._watch = watch
         self._lock = threading.Lock()
         self._line: Line | None = None
         self._closed = False
@@ -39,6 +42,11 @@ class OnDemand:
     def prepared(self) -> bool:
         """Whether ``prepare`` returns at once."""
         return self._line is not None and self._line.alive
+
+    @property
+    def waiting(self) -> int:
+        """How many pictures wait for their turn."""
+        return 0 if self._line is None else self._line.waiting
 
     def prepare(self) -> Line:
         """What answers, compiled if it was not yet. Raises ``NotReady`` after ``close``,
@@ -57,7 +65,7 @@ class OnDemand:
                     device=self._device,
                     change=self._change,
                 )
-                self._line = self._dispatcher.open(engine)
+                self._line = self._dispatcher.open(Watched(engine, self._watch))
             return self._line
 
     def close(self) -> None:

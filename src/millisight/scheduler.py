@@ -80,6 +80,11 @@ class Scheduler(Generic[Item]):
     def __len__(self) -> int:
         return sum(len(queue.waiting) for queue in self._queues.values())
 
+    def waiting(self, kind: Hashable) -> int:
+        """How many items of ``kind`` wait; of one that is not known, none."""
+        queue = self._queues.get(kind)
+        return len(queue.waiting) if queue else 0
+
     def add(self, kind: Hashable) -> None:
         """Take items of ``kind`` from now on."""
         self._queues[kind] = _Queue()

@@ -151,6 +151,12 @@ class Settings(BaseModel):
         description="Other origins whose pages may ask from a browser, separated by commas; "
         "* for all of them.",
     )
+    otlp_endpoint: str = Field(
+        "",
+        pattern=r"^(https?://\S+)?$",
+        description="OpenTelemetry collector that is sent a trace of every request, by OTLP over "
+        "HTTP, such as http://127.0.0.1:4318. Needs the extra otel.",
+    )
     weights_mirror: str = Field(
         "",
         description="Base URL to download weights from instead of the official host.",

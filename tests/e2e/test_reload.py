@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import pty
+import re
 import shutil
 import signal
 import sys
@@ -110,6 +111,10 @@ def test_the_model_is_exchanged_and_no_request_is_lost(
         until(lambda: len(answers) > after + 20, "more answers", seconds=60)
     assert set(answers) == {"200"}
     assert httpx.post(f"{server.url}/predict", content=PICTURE).json()["model"] == "second"
+    [model] = httpx.get(f"{server.url}/models").json()["models"]
+    numbers = httpx.get(f"{server.url}/metrics").text
+    told = re.findall(r'^millisight_model_info\{digest="(\w+)".* 1\.0$', numbers, re.MULTILINE)
+    assert told == [model["digest"]]
 
 
 def test_a_broken_bundle_is_refused_and_the_old_one_goes_on(served: tuple[Server, Path]) -> None:

@@ -26,6 +26,7 @@ from millisight.server.dialects.grpc_port import check_installed
 from millisight.server.door import read_keys
 from millisight.server.listeners import listen, reserve
 from millisight.server.protocol import uvicorn_options
+from millisight.server.tracing import collector
 from millisight.server.workers import (
     CORES_PER_WORKER,
     serve_with_workers,
@@ -53,6 +54,7 @@ from millisight.settings import Settings, load_settings
     "max_queue",
     "api_keys_file",
     "allow_origins",
+    "otlp_endpoint",
     "cache_entries",
     "cache_mb",
     "home",
@@ -74,6 +76,7 @@ def serve(**flags: Any) -> None:
         check_device(settings.device)
     read_keys(settings)
     check_installed(settings)
+    collector(settings)
     bundles = open_bundles(settings.model, settings.home)
     cores = find_cores()
     count = worker_count(settings, cores)
@@ -170,6 +173,8 @@ def _greet(
     ]
     if settings.grpc_port:
         lines.append(f"  gRPC     {shown_host}:{settings.grpc_port}")
+    if traces := collector(settings):
+        lines.append(f"  traces   to {traces}")
     if [bundle.path for bundle in bundles.values()] == [starter_path()]:
         lines.append(f"This is the {STARTER} model. {_better_model(settings)}")
     click.echo("\n".join(lines))

@@ -45,7 +45,7 @@ def create_app(
     otherwise the start waits for them, and fails with them. ``load`` makes a classifier where it
     is not simply made from a bundle and ``settings``; ``reload`` is called where this process is
     not the one that exchanges the models. Without it, SIGHUP does. Raises ``SettingsError`` for
-    API keys that cannot be used.
+    API keys that cannot be used, and ``ExtraMissing``.
     """
     service = Service(bundles, settings, load=load)
 
@@ -63,8 +63,7 @@ def create_app(
         title="millisight",
         description=DESCRIPTION,
         lifespan=lifespan,
-        # It asks the environment at every request whether somebody wants it.
-        telemetry={"tracing": False, "metrics": False, "logs": False},
+        telemetry=service.observer.tracing.telemetry,
         redirect_slashes=False,
         routes=[*PICTURES, *dialects.routes],
     )
@@ -75,7 +74,7 @@ def create_app(
     app.mount("/static", Static(directory=STATIC), name="static")
     add_error_handlers(app)
     stack = _guarded(_layers(app), settings)
-    app.middleware_stack = Boundary(stack, count=service.metrics.count)
+    app.middleware_stack = Boundary(stack, service.observer.responded)
     return app
 
 
@@ -88,6 +87,8 @@ async def _running(
     background: bool,
 ) -> AsyncIterator[None]:
     """``service`` from its start to its stop."""
+    tracing = service.observer.tracing
+    tracing.start()
     starting = asyncio.create_task(service.start(on_ready, on_failure))
     if not background:
         await starting
@@ -96,6 +97,7 @@ async def _running(
         yield
     await starting
     await service.stop()
+    await tracing.stop()
 
 
 def _layers(app: FastAPI) -> ASGIApp:

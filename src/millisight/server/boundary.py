@@ -8,6 +8,7 @@ import itertools
 import logging
 import re
 import secrets
+import time
 from collections.abc import Callable
 
 from starlette.requests import ClientDisconnect, Request
@@ -15,6 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from millisight.errors import MillisightError
 from millisight.server.problems import problem
+from millisight.server.protocol import BEGAN
 
 logger = logging.getLogger(__name__)
 
@@ -36,10 +38,10 @@ class Boundary:
     """ASGI middleware: the id is the caller's own where it is harmless, else a new one; it is in
     ``request.state.request_id`` and in the answer's header."""
 
-    def __init__(self, app: ASGIApp, count: Callable[[Scope, int], None]) -> None:
-        """``count`` is told of every answer: the request's scope and the status."""
+    def __init__(self, app: ASGIApp, responded: Callable[[Scope, int], None]) -> None:
+        """``responded`` is told of every answer: the request's scope and the status."""
         self.app = app
-        self.count = count
+        self.responded = responded
         # Random once and then counted: random bytes cost a system call each time.
         self._own = secrets.token_hex(8)
         self._number = itertools.count(1)
@@ -54,14 +56,17 @@ class Boundary:
         request_id = (
             given if _HARMLESS.fullmatch(given) else f"{self._own}{next(self._number):016x}"
         )
-        scope.setdefault("state", {})["request_id"] = request_id
+        state = scope.setdefault("state", {})
+        state["request_id"] = request_id
+        # Where another server than ours calls, nobody knows of a time before now.
+        state.setdefault(BEGAN, time.monotonic())
         started = False
 
         async def send_with_id(message: Message) -> None:
             nonlocal started
             if message["type"] == "http.response.start":
                 started = True
-                self.count(scope, message["status"])
+                self.responded(scope, message["status"])
                 named = (HEADER, request_id.encode("ascii"))
                 message["headers"] = [*message.get("headers", ()), named, *_SECURITY_HEADERS]
             await send(message)

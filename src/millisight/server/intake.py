@@ -137,11 +137,10 @@ async def within_deadline(request: Request, respond: Respond) -> Response:
         deadline_ms = min(deadline_ms, whole_number(DEADLINE_HEADER, own))
         if not deadline_ms:
             raise BadParameter(f"Parameter {DEADLINE_HEADER} must be at least 1.")
-    now = time.monotonic()
-    deadline = request.scope["state"].get(BEGAN, now) + deadline_ms / 1e3
+    deadline = request.scope["state"][BEGAN] + deadline_ms / 1e3
     patience = None
     try:
-        async with asyncio.timeout(deadline - now) as timeout:
+        async with asyncio.timeout(deadline - time.monotonic()) as timeout:
             patience = Patience(request, timeout, deadline)
             return await respond(request, service, patience)
     except TimeoutError as error:

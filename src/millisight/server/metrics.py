@@ -1,20 +1,30 @@
 """What is counted, for Prometheus: ``GET /metrics``."""
 
 import os
-from collections.abc import Iterable
-from typing import Any
+import re
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Generic, TypeVar
 
 from fastapi import APIRouter, Request, Response
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
     CollectorRegistry,
     Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    disable_created_metrics,
     generate_latest,
     multiprocess,
 )
 from starlette.types import Scope
 
+from millisight import errors
 from millisight.server.problems import GUARDED
+from millisight.server.protocol import BEGAN
+from millisight.server.served import Served
+from millisight.watch import STAGES, Stage, Watch
 
 SHARED_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 """Environment variable of prometheus_client: where several workers add up their numbers."""
@@ -23,49 +33,233 @@ COMPUTED = "computed"
 SHARED = "shared"
 REMEMBERED = "remembered"
 
+SECONDS = (
+    *(0.0005, 0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.015, 0.025, 0.05),
+    *(0.1, 0.25, 0.5, 1.0, 2.5, 5.0),
+)
+"""Bounds for times: close where answers of this server are, at 1 to 15 ms, so that a quantile is
+known to about a third of itself, and up to the deadline that it has by default."""
+
+BATCHES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+"""Bounds for batches, up to the largest that ``max_batch`` allows."""
+
+REASONS = [
+    reason.code
+    for reason in (
+        errors.BadRequest,
+        errors.BadParameter,
+        errors.Unauthorized,
+        errors.UnsupportedFormat,
+        errors.BadImage,
+        errors.ImageTooLarge,
+        errors.UploadTooLarge,
+        errors.ModelNotFound,
+        errors.NotExplainable,
+        errors.NotEmbeddable,
+        errors.NoReport,
+        errors.NotReady,
+        errors.Overloaded,
+        errors.DeadlineExceeded,
+    )
+]
+"""Why requests are refused; each is shown from the start, since a rate needs two numbers."""
+
+_COUNT = re.compile(r"_(over_)?\d+_")
+
 router = APIRouter()
+
+Metric = TypeVar("Metric", Counter, Histogram)
+
+
+class _Children(dict[tuple[str, ...], Metric], Generic[Metric]):
+    """The parts of a metric by their labels: the metric itself takes longer to find one than that
+    one takes to count."""
+
+    def __init__(self, metric: Metric) -> None:
+        super().__init__()
+        self._metric: Any = metric
+
+    def __missing__(self, labels: tuple[str, ...]) -> Metric:
+        child: Metric = self._metric.labels(*labels)
+        self[labels] = child
+        return child
+
+
+class _ModelWatch(Watch):
+    """Counts what happens to one model's pictures."""
+
+    def __init__(
+        self,
+        model: str,
+        stages: _Children[Histogram],
+        batches: _Children[Histogram],
+        warnings: _Children[Counter],
+    ) -> None:
+        self._model = model
+        self._stages = {stage: stages[model, stage] for stage in STAGES}
+        self._batches = batches[model,]
+        self._warnings = warnings
+
+    def went_through(self, stage: Stage, began: float, took: float) -> None:  # noqa: ARG002
+        self._stages[stage].observe(took)
+
+    def warned(self, warnings: Sequence[str]) -> None:
+        for warning in warnings:
+            # One kind for all numbers of frames, or strangers could make up as many.
+            self._warnings[self._model, _COUNT.sub("_n_", warning)].inc()
+
+    def ran(self, count: int) -> None:
+        self._batches.observe(count)
 
 
 class Metrics:
-    """The counters of one app; with several workers, of all of them together."""
+    """The numbers of one app; with several workers, of all of them together."""
 
     def __init__(self) -> None:
         """Nothing is counted yet."""
+        # When each number was first there: several workers have none, and nothing here asks.
+        disable_created_metrics()  # type: ignore[no-untyped-call]
         self._registry = CollectorRegistry()
-        self._requests = Counter(
-            "millisight_requests",
-            "Requests answered, by route and HTTP status.",
-            ["route", "status"],
-            registry=self._registry,
-        )
-        self._answers = Counter(
-            "millisight_answers",
-            "Pictures answered, by model and by where the answer came from: computed for this "
-            "request, shared with one under way, or remembered.",
-            ["model", "source"],
-            registry=self._registry,
-        )
-        # Finding a counter by its labels takes longer than counting.
-        self._sources: dict[tuple[str, str], Counter] = {}
+        self._process = ProcessCollector(registry=None)
+        self._count_requests()
+        self._count_pictures()
+        self._measure_now()
 
-    def begin(self, models: Iterable[str]) -> None:
-        """Show the numbers of ``models`` by name, of which nothing is counted yet."""
-        for model in models:
+    def _count_requests(self) -> None:
+        self._requests = _Children(
+            Counter(
+                "millisight_requests",
+                "Requests answered, by route and HTTP status.",
+                ["route", "status"],
+                registry=self._registry,
+            )
+        )
+        self._durations = _Children(
+            Histogram(
+                "millisight_request_duration_seconds",
+                "From a request's first byte to its answer; without those that were refused.",
+                ["route"],
+                buckets=SECONDS,
+                registry=self._registry,
+            )
+        )
+        self._rejections = _Children(
+            Counter(
+                "millisight_rejections",
+                "Requests refused, by the code of the answer.",
+                ["reason"],
+                registry=self._registry,
+            )
+        )
+        for reason in REASONS:
+            self._rejections[reason,].inc(0)
+
+    def _count_pictures(self) -> None:
+        self._answers = _Children(
+            Counter(
+                "millisight_answers",
+                "Pictures answered, by where the answer came from: computed for this request, "
+                "shared with one under way, or remembered.",
+                ["model", "source"],
+                registry=self._registry,
+            )
+        )
+        self._stages = _Children(
+            Histogram(
+                "millisight_stage_duration_seconds",
+                "Time of a picture in each stage, if its answer is computed.",
+                ["model", "stage"],
+                buckets=SECONDS,
+                registry=self._registry,
+            )
+        )
+        self._batches = _Children(
+            Histogram(
+                "millisight_batch_pictures",
+                "Pictures that the network took in one run.",
+                ["model"],
+                buckets=BATCHES,
+                registry=self._registry,
+            )
+        )
+        self._warnings = _Children(
+            Counter(
+                "millisight_picture_warnings",
+                "Pictures decoded with a warning, by its kind.",
+                ["model", "kind"],
+                registry=self._registry,
+            )
+        )
+
+    def _measure_now(self) -> None:
+        self._queue = Gauge(
+            "millisight_queue_pictures",
+            "Pictures that wait for their turn.",
+            ["model"],
+            registry=self._registry,
+            multiprocess_mode="livesum",
+        )
+        self._memory = Gauge(
+            "millisight_resident_memory_bytes",
+            "Memory of the processes that answer.",
+            registry=self._registry,
+            multiprocess_mode="livesum",
+        )
+        self._info = Gauge(
+            "millisight_model_info",
+            "What is served: 1 for each model.",
+            ["model", "digest", "precision"],
+            registry=self._registry,
+            multiprocess_mode="livemax",
+        )
+        self._served: set[tuple[str, str, str]] = set()
+
+    def begin(self, models: Iterable[Served]) -> None:
+        """Show the numbers of ``models``, of which nothing is counted yet, in place of those that
+        were shown before."""
+        shown: set[tuple[str, str, str]] = {
+            (one.name, one.digest, one.bundle.manifest.precision) for one in models
+        }
+        for gone in self._served - shown:
+            self._info.remove(*gone)
+        for model in shown:
+            self._info.labels(*model).set(1)
             for source in (COMPUTED, SHARED, REMEMBERED):
-                self._sources[model, source] = self._answers.labels(model, source)
+                self._answers[model[0], source].inc(0)
+        self._served = shown
+
+    def watch(self, model: str) -> Watch:
+        """Who counts what happens to the pictures of the model of that name."""
+        return _ModelWatch(model, self._stages, self._batches, self._warnings)
 
     def answered(self, model: str, source: str) -> None:
         """One picture, by the model of that name."""
-        self._sources[model, source].inc()
+        self._answers[model, source].inc()
+
+    def rejected(self, reason: str) -> None:
+        """One request, for a ``reason`` that is the code of an error."""
+        self._rejections[reason,].inc()
 
     def count(self, scope: Scope, status: int) -> None:
         """One answer with ``status`` to the request of ``scope``."""
         # Paths that do not exist share one name, or strangers could make up any number.
-        self.count_at(getattr(scope.get("route"), "path", "none"), status)
+        route = getattr(scope.get("route"), "path", "none")
+        self.count_at(route, status, time.monotonic() - scope["state"][BEGAN])
 
-    def count_at(self, route: str, status: int) -> None:
-        """One answer with ``status`` at ``route``, which is one of few."""
-        self._requests.labels(route, status).inc()
+    def count_at(self, route: str, status: int, seconds: float) -> None:
+        """One answer with ``status`` at ``route``, which is one of few, after ``seconds``."""
+        self._requests[route, str(status)].inc()
+        # Refusing is quick: under too much load, the server would seem to become faster.
+        if status < 400:
+            self._durations[route,].observe(seconds)
+
+    def measure(self, waiting: Mapping[str, int]) -> None:
+        """Take down how things are now in this process: the pictures ``waiting`` by model."""
+        for model, count in waiting.items():
+            self._queue.labels(model).set(count)
+        for family in self._process.collect():
+            if family.name == "process_resident_memory_bytes":
+                self._memory.set(family.samples[0].value)
 
     def render(self) -> bytes:
         """All numbers in Prometheus' text format."""
@@ -75,6 +269,11 @@ class Metrics:
         everyone = CollectorRegistry()
         multiprocess.MultiProcessCollector(everyone)  # type: ignore[no-untyped-call]
         return generate_latest(everyone)
+
+
+def forget_worker(pid: int) -> None:
+    """Leave out from now on how things were in a worker that is gone; its totals stay."""
+    multiprocess.mark_process_dead(pid)  # type: ignore[no-untyped-call]
 
 
 _TEXT: dict[int | str, dict[str, Any]] = {
@@ -89,6 +288,8 @@ _TEXT: dict[int | str, dict[str, Any]] = {
     responses=_TEXT | GUARDED,
 )
 def metrics(request: Request) -> Response:
-    """Counters in Prometheus' text format, of all workers together."""
-    counted: Metrics = request.app.state.service.metrics
+    """Numbers in Prometheus' text format, of all workers together."""
+    service = request.app.state.service
+    service.measure()
+    counted: Metrics = service.observer.metrics
     return Response(counted.render(), media_type=CONTENT_TYPE_LATEST)

@@ -56,6 +56,7 @@ def on_known(request: Request, error: Exception) -> JSONResponse:
     """The response to a ``MillisightError``; anything else is raised again."""
     if not isinstance(error, MillisightError):
         raise error
+    request.app.state.service.observer.rejected(error.code)
     return problem(
         request,
         error.status,

@@ -27,6 +27,11 @@ class Served:
         """Whether it is warmed up and takes pictures."""
         return self.classifier is not None and self.classifier.alive
 
+    @property
+    def waiting(self) -> int:
+        """How many pictures wait for their turn."""
+        return 0 if self.classifier is None else self.classifier.waiting
+
     def ready(self) -> Classifier:
         """The classifier, warmed up. Raises ``NotReady`` before that and after its end."""
         if self.classifier is None or not self.answers:

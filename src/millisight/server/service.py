@@ -18,9 +18,11 @@ from millisight.crew import Crew
 from millisight.errors import DeadlineExceeded, ModelNotFound, NotReady
 from millisight.explainer import Explanation
 from millisight.ondemand import OnDemand
-from millisight.server.metrics import COMPUTED, REMEMBERED, SHARED, Metrics
+from millisight.server.metrics import COMPUTED, REMEMBERED, SHARED
+from millisight.server.observer import Observer
 from millisight.server.served import Served
 from millisight.settings import Settings
+from millisight.watch import Watch
 
 logger = logging.getLogger(__name__)
 
@@ -39,7 +41,7 @@ Answer = TypeVar("Answer", bound=Cacheable)
 class Load(Protocol):
     """Makes a classifier, which takes blocking time."""
 
-    def __call__(self, bundle: Bundle, *, crew: Crew | None) -> Classifier:
+    def __call__(self, bundle: Bundle, *, crew: Crew | None, watch: Watch) -> Classifier:
         """See ``Classifier``."""
         ...
 
@@ -52,14 +54,14 @@ class Service:
     ) -> None:
         """Nothing is loaded yet; ``load`` does it, by default here and now when asked to start.
 
-        ``bundles`` are by name; the first answers who names none.
+        ``bundles`` are by name; the first answers who names none. Raises ``ExtraMissing``.
         """
         self.settings = settings
         self._load = load or partial(Classifier, settings=settings)
         self._exchanging = asyncio.Lock()
         self._preparing = asyncio.Lock()
         self._stopping = False
-        self.metrics = Metrics()
+        self.observer = Observer(settings)
         self._take({name: Served(name, bundle) for name, bundle in bundles.items()})
         self._cache: ResultCache[Any] | None = None
         if settings.cache_entries:
@@ -92,7 +94,7 @@ class Service:
         self.models: Mapping[str, Served] = models
         """By name; the first is the default."""
         self._default = next(iter(models.values()))
-        self.metrics.begin(models)
+        self.observer.metrics.begin(models.values())
 
     def _loaded(self, bundles: Mapping[str, Bundle]) -> dict[str, Served]:
         """Every one of ``bundles`` with its classifier, all with one crew.
@@ -107,7 +109,8 @@ class Service:
                 if now is not None and now.classifier is not None and now.bundle == bundle:
                     loaded[name] = now
                     continue
-                loaded[name] = Served(name, bundle, classifier := self._load(bundle, crew=crew))
+                classifier = self._load(bundle, crew=crew, watch=self.observer.watch(name))
+                loaded[name] = Served(name, bundle, classifier)
                 crew = classifier.crew
         except BaseException:
             _close(one for one in loaded.values() if one is not self.models.get(one.name))
@@ -133,6 +136,11 @@ class Service:
                 await asyncio.to_thread(_close, new.values())
         logger.info("Serving %s now", describe(bundles))
         return bundles
+
+    def measure(self) -> None:
+        """Have the numbers take down how things are now."""
+        waiting = {name: served.waiting for name, served in self.models.items()}
+        self.observer.metrics.measure(waiting)
 
     @property
     def alive(self) -> bool:
@@ -187,7 +195,7 @@ class Service:
         ``deadline`` is the one that ``ask`` submits.
         """
         submit = partial(ask, served.ready())
-        count = partial(self.metrics.answered, served.name)
+        count = partial(self.observer.answered, served.name)
         if self._cache is None:
             result = await asyncio.wrap_future(submit())
             count(COMPUTED)

@@ -18,6 +18,7 @@ from millisight.bundle import Bundle
 from millisight.companion import no_interrupts
 from millisight.errors import MillisightError
 from millisight.server.hangup import Terminal, say_refused
+from millisight.server.metrics import forget_worker
 from millisight.server.service import describe
 
 logger = logging.getLogger(__name__)
@@ -90,6 +91,7 @@ class Supervisor(Multiprocess):
         return process not in self._answering and process.is_ready()
 
     def _replaced(self, old: Process, new: Process) -> None:
+        _forget(old)
         if old in self._answering:
             self._answering.remove(old)
         # A signal that waits to be handled may have ended the workers too.
@@ -139,6 +141,7 @@ class Supervisor(Multiprocess):
             self.config = self._configure(bundles, None)
             old.terminate()
             old.join()
+            _forget(old)
             self.processes[index] = new
             self._answering.discard(old)
             self._answering.add(new)
@@ -165,3 +168,8 @@ class Supervisor(Multiprocess):
 
     def handle_ttou(self) -> None:
         """Nothing, as above."""
+
+
+def _forget(process: Process) -> None:
+    if process.pid is not None:
+        forget_worker(process.pid)

@@ -213,6 +213,8 @@ def _watch(service: Service) -> None:
         if supervisor is None or not supervisor.is_alive():
             os.kill(os.getpid(), signal.SIGTERM)
             return
+        # Whichever worker is asked for its numbers looks up those of the others.
+        service.measure()
         supervisor.join(1)
     logger.critical("The dispatcher has died, and this worker ends with it")
     # Nobody would answer what waits, so there is nothing to drain.

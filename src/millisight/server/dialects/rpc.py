@@ -65,7 +65,7 @@ class Rpc:
             SERVICE,
             {
                 name: grpc.unary_unary_rpc_method_handler(
-                    partial(self._guarded, name, answer),
+                    partial(self._traced, name, answer),
                     request_deserializer=kind.FromString,
                     response_serializer=lambda message: message.SerializeToString(),
                 )
@@ -73,15 +73,30 @@ class Rpc:
             },
         )
 
+    async def _traced(self, name: str, answer: Answer, request: Any, context: Any) -> Any:
+        """What ``answer`` gives, with a span for it unless it is a question that comes every few
+        seconds."""
+        if name in _OPEN:
+            return await self._guarded(name, answer, request, context)
+        with self._service.observer.tracing.call(SERVICE, name, context.invocation_metadata()):
+            return await self._guarded(name, answer, request, context)
+
     async def _guarded(self, name: str, answer: Answer, request: Any, context: Any) -> Any:
         """What ``answer`` gives, or its error as gRPC tells errors."""
-        count = partial(self._service.metrics.count_at, f"/{SERVICE}/{name}")
+        observer = self._service.observer
+        began = time.monotonic()
+
+        def count(status: int) -> None:
+            seconds = time.monotonic() - began
+            observer.metrics.count_at(f"/{SERVICE}/{name}", status, seconds)
+
         try:
             if self._keys and name not in _OPEN:
                 check_key(dict(context.invocation_metadata()), self._keys)
             answered = await self._within_deadline(answer, request, context)
         except MillisightError as error:
             count(error.status)
+            observer.rejected(error.code)
             status = _STATUS.get(error.status, grpc.StatusCode.INVALID_ARGUMENT)
             await context.abort(status, f"{error.message} {error.hint}".strip())
         except Exception:
