@@ -9,7 +9,7 @@ from playwright.sync_api import expect
 
 import millisight
 from tests.docs.conftest import ROOT, Site, build, copied
-from tests.page.conftest import Open, screenshot
+from tests.page.conftest import ARTIFACTS, Open, screenshot
 
 
 class Links(HTMLParser):
@@ -21,7 +21,7 @@ class Links(HTMLParser):
         self.targets: set[str] = set()
         self.feed(page.read_text(encoding="utf-8"))
 
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+    def handle_starttag(self, _tag: str, attrs: list[tuple[str, str | None]]) -> None:
         """Note those of one element."""
         self.anchors |= {value for name, value in attrs if name in {"id", "name"} and value}
         self.targets |= {value for name, value in attrs if name in {"href", "src"} and value}
@@ -80,17 +80,22 @@ def test_the_public_names_are_all_in_the_reference(site: Site) -> None:
     assert {f"millisight.Classifier.{name}" for name in methods} <= anchors
 
 
-@pytest.mark.parametrize(
-    ("words", "page"),
-    [
-        ("Retry-After", "Serve"),
-        ("nobody may write it", "nothing"),
-    ],
-)
-def test_search_finds_the_page(open_page: Open, site: Site, words: str, page: str) -> None:
-    shown = open_page(site, wait=False)
-    expect(shown).to_have_title("millisight")
-    shown.keyboard.press("/")
-    shown.keyboard.type(words)
-    shown.wait_for_timeout(1000)
-    screenshot(shown, "docs-search")
+SIZES = {"wide": (1280, 900, "light"), "phone": (390, 844, "dark")}
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_search_finds_the_page_and_leads_to_it(open_page: Open, site: Site, size: str) -> None:
+    width, height, scheme = SIZES[size]
+    viewport = {"width": width, "height": height}
+    page = open_page(site, wait=False, viewport=viewport, color_scheme=scheme)
+    expect(page).to_have_title("millisight")
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    screenshot(page, f"docs-{size}")
+    page.locator(".md-search__button:visible, label[for=__search]:visible").click()
+    page.get_by_role("combobox", name="Search").fill("Retry-After")
+    found = page.get_by_role("option", name="Too much at once")
+    expect(found).to_be_visible()
+    page.screenshot(path=ARTIFACTS / f"docs-{size}-search.png")
+    found.click()
+    expect(page.get_by_role("heading", name="Too much at once")).to_be_in_viewport()
+    expect(page).to_have_title("Serve - millisight")
