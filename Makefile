@@ -150,6 +150,7 @@ docs: .venv-test/.installed
 ## site: the documents as a site, in site/; a link that leads nowhere ends it
 site: .venv-test/.installed
 	.venv-test/bin/zensical build --strict --clean
+	.venv-test/bin/python docs/links.py site
 
 ## site-serve: the same at http://127.0.0.1:8001, built again as often as a page is saved
 site-serve: .venv-test/.installed

@@ -18,7 +18,7 @@ from pathlib import Path
 
 PHOTOGRAPH = Path(__file__).parents[1] / "src/millisight/server/static/examples/coffee.avif"
 LABEL = "espresso"
-FOREIGN = ("torch", "torchvision", "nncf", "onnx", "pytest")
+FOREIGN = ("torch", "torchvision", "nncf", "onnx")
 """Packages that serving does without."""
 FIND = "import sys, importlib.util as u; print([n for n in sys.argv[1:] if u.find_spec(n)])"
 
