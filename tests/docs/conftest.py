@@ -4,7 +4,7 @@ import shutil
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -17,7 +17,6 @@ from tests.page.conftest import Open, browser, open_page
 __all__ = ["Open", "browser", "open_page"]
 
 ROOT = Path(__file__).parents[2]
-Build = Callable[[Path], "subprocess.CompletedProcess[str]"]
 
 
 @dataclass(frozen=True)
@@ -41,18 +40,13 @@ def build(tree: Path) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(command, cwd=tree, capture_output=True, text=True, check=False)
 
 
-def copied(tree: Path) -> Path:
-    """What the site is made of, in ``tree``."""
-    shutil.copytree(ROOT / "docs", tree / "docs")
-    shutil.copy(ROOT / "zensical.toml", tree)
-    (tree / "src").symlink_to(ROOT / "src")
-    return tree
-
-
 @pytest.fixture(scope="package")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """The site, served on this machine only."""
-    tree = copied(tmp_path_factory.mktemp("docs"))
+    tree = tmp_path_factory.mktemp("site")
+    shutil.copy(ROOT / "zensical.toml", tree)
+    shutil.copytree(ROOT / "docs", tree / "docs")
+    (tree / "src").symlink_to(ROOT / "src")
     done = build(tree)
     assert done.returncode == 0, done.stdout + done.stderr
     handler = partial(Quiet, directory=str(tree / "site"))

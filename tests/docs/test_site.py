@@ -2,23 +2,26 @@
 
 import re
 import runpy
+import shutil
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import expect
 
 import millisight
-from tests.docs.conftest import ROOT, Site, build, copied
+from tests.docs.conftest import ROOT, Site, build
 from tests.page.conftest import ARTIFACTS, Open, screenshot
 
 LINKS = runpy.run_path(str(ROOT / "docs" / "links.py"))
 
 
 def test_a_link_or_an_anchor_that_leads_nowhere_ends_the_build(tmp_path: Path) -> None:
-    tree = copied(tmp_path)
-    with (tree / "docs" / "index.md").open("a", encoding="utf-8") as page:
-        page.write("\n[one](guides/gone.md), [two](guides/serve.md#gone)\n")
-    done = build(tree)
+    shutil.copy(ROOT / "zensical.toml", tmp_path)
+    docs = tmp_path / "docs"
+    docs.mkdir()
+    (docs / "index.md").write_text("# One\n\n[gone](gone.md), [two](two.md#gone)\n")
+    (docs / "two.md").write_text("# Two\n")
+    done = build(tmp_path)
     said = re.sub(r"\x1b\[[\d;]*m", "", done.stdout + done.stderr)
     assert done.returncode == 1, said
     assert "page does not exist" in said
@@ -32,10 +35,10 @@ def test_what_leads_nowhere_in_built_pages_is_found(tmp_path: Path) -> None:
         '<a href="below/#here"></a> <a href="below/#gone"></a> <a href="https://example.org"></a>'
     )
     (tmp_path / "below" / "index.html").write_text(
-        '<h1 id="here"></h1> <a href="../#"></a> <a href="../../src/cache.py"></a> <img src="a.png">'
+        '<h1 id="here"></h1> <a href="../#"></a> <a href="../../src/it.py"></a> <img src="a.png">'
     )
     assert LINKS["broken"](tmp_path) == [
-        "below/index.html: ../../src/cache.py",
+        "below/index.html: ../../src/it.py",
         "below/index.html: a.png",
         "index.html: below/#gone",
     ]
