@@ -83,7 +83,7 @@ def test_search_finds_the_page_and_leads_to_it(open_page: Open, site: Site, size
     page.locator(".md-search__button:visible, label[for=__search]:visible").click()
     page.get_by_role("combobox", name="Search").fill("TorchServe")
     found = page.get_by_role("option", name="Come from TorchServe").first
-    expect(found).to_be_visible()
+    expect(found).to_be_visible(timeout=20_000)
     page.screenshot(path=ARTIFACTS / f"docs-{size}-search.png")
     found.click()
     expect(page).to_have_title("Come from TorchServe - millisight")
