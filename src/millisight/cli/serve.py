@@ -35,7 +35,7 @@ from millisight.server.workers import (
 from millisight.settings import Settings, load_settings
 
 
-@click.command(short_help="Answer over HTTP.")
+@click.command()
 @setting_options(
     "model",
     "host",

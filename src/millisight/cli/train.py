@@ -19,7 +19,7 @@ from millisight.cli.built import (
 from millisight.cli.options import setting_options
 
 
-@click.command(short_help="Make a bundle of your own classes from a folder of pictures.")
+@click.command()
 @click.argument("data", type=click.Path(path_type=Path))
 @click.option("--name", required=True, help="Name of the bundle.")
 @click.option(
