@@ -13,7 +13,7 @@ from millisight.cli.exit_codes import exit_code
 from millisight.cli.main import COMMANDS, commands
 from millisight.errors import MillisightError
 from millisight.settings import Settings, choices, is_secret, is_switch
-from millisight.sources import CONFIG, ENV_PREFIX, option_of, variable_of
+from millisight.sources import CONFIG, option_of, variable_of
 
 REFERENCE = Path(__file__).parent / "reference"
 NOTE = "<!-- Made by `make docs`; do not edit. -->"
@@ -29,10 +29,11 @@ def settings_page() -> str:
         "A value comes from the command's option, else from the environment variable, else from "
         "the settings file, else from the default. The file is TOML, one `name = value` a line, "
         "where a name is the option's with `_` for `-`: `max_batch = 4`. It is the one that "
-        f"`{option_of(CONFIG)}` or `{variable_of(CONFIG)}` names, else `millisight/settings.toml` in "
-        "the user's configuration folder (on Linux `~/.config`), if there is one. An unknown "
+        f"`{option_of(CONFIG)}` or `{variable_of(CONFIG)}` names, else `millisight/settings.toml` "
+        "in the user's configuration folder (on Linux `~/.config`), if there is one. An unknown "
         "`MILLISIGHT_…` variable, an unknown name in the file or a value out of range is refused "
-        "at the start, by name.",
+        "at the start, by name, with the nearest right one. `millisight config` shows every setting "
+        "with its value and where it comes from.",
         "",
         "| option | environment | default | allowed | meaning |",
         "|---|---|---|---|---|",

@@ -155,7 +155,9 @@ class Settings(BaseModel):
         "info", description="Least severe message that is logged."
     )
     access_log: bool = Field(
-        True, description="Log a line for every request that is answered, at level info."
+        default=True,
+        description="Log a line for every request: at level info, faults of the server at warning, "
+        "health checks that pass at debug.",
     )
 
     @field_validator("*", mode="before")

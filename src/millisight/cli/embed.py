@@ -10,8 +10,8 @@ import click
 from millisight.bundle import open_bundle
 from millisight.classifier import Classifier
 from millisight.cli import exit_codes
-from millisight.cli.embedding import Reader
 from millisight.cli.complete import complete_file
+from millisight.cli.embedding import Reader
 from millisight.cli.options import one_model, setting_options
 from millisight.features import SUFFIXES, blocks_of, write
 from millisight.pictures import pictures_in

@@ -6,7 +6,7 @@ import socket
 import sys
 import time
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,11 +20,13 @@ from millisight.cli import exit_codes
 from millisight.cli.options import setting_options
 from millisight.cpu import Cores, find_cores
 from millisight.devices import CPU, check_device
+from millisight.errors import MillisightError
 from millisight.memory import give_back_large_pieces
 from millisight.server import create_app
 from millisight.server.dialects.grpc_port import check_installed
 from millisight.server.door import read_keys
 from millisight.server.listeners import listen, reserve
+from millisight.server.logs import set_up_logs
 from millisight.server.protocol import uvicorn_options
 from millisight.server.workers import (
     CORES_PER_WORKER,
@@ -33,6 +35,8 @@ from millisight.server.workers import (
     worker_count,
 )
 from millisight.settings import Settings, load_settings
+
+logger = logging.getLogger(__name__)
 
 
 @click.command()
@@ -56,7 +60,9 @@ from millisight.settings import Settings, load_settings
     "cache_entries",
     "cache_mb",
     "home",
+    "log_format",
     "log_level",
+    "access_log",
 )
 def serve(**flags: Any) -> None:
     """Serve models over HTTP: the page at /, pictures to POST /predict.
@@ -66,9 +72,30 @@ def serve(**flags: Any) -> None:
       millisight serve
       millisight serve --port 9000 --model efficientnet_lite0
       millisight serve --model steel --model clothing    (POST /predict?model=clothing)
+      millisight serve --log-format json 2>> requests.jsonl
     """
     settings = load_settings(flags)
-    _set_up(settings.log_level)
+    _set_up(settings)
+    with _in_the_log() if settings.log_format == "json" else contextlib.nullcontext():
+        status = _serve(settings)
+    sys.exit(status)
+
+
+@contextlib.contextmanager
+def _in_the_log() -> Iterator[None]:
+    """Have what ends the server said there: whoever reads objects is not to meet a bare line."""
+    try:
+        yield
+    except MillisightError as error:
+        logger.critical("%s %s", error.message, error.hint, extra={"error": error.code})
+        sys.exit(exit_codes.exit_code(error))
+    except KeyboardInterrupt:
+        logger.warning("Interrupted")
+        sys.exit(exit_codes.INTERRUPTED)
+
+
+def _serve(settings: Settings) -> int:
+    """Serve until a signal ends it; the exit status."""
     # What is wrong with these is said before anything is loaded.
     if settings.device != CPU:
         check_device(settings.device)
@@ -84,16 +111,16 @@ def serve(**flags: Any) -> None:
         if settings.grpc_port:
             held.enter_context(reserve(settings.host, settings.grpc_port, "--grpc-port"))
         _greet(bundles, settings, listeners[0], cores, shares)
-        sys.exit(run(bundles, settings, listeners, shares))
+        status = run(bundles, settings, listeners, shares)
+    logger.info("Stopped")
+    return status
 
 
-def _set_up(log_level: str) -> None:
+def _set_up(settings: Settings) -> None:
     """What every process of the server needs first."""
     give_back_large_pieces()
-    logging.basicConfig(
-        level=log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
-    if log_level != "debug":
+    set_up_logs(settings)
+    if settings.log_level != "debug":
         logging.getLogger("uvicorn").setLevel(logging.WARNING)  # the greeting says it all
     # Broken forms are strangers' mistakes: they are answered, and the log is not for them.
     logging.getLogger("python_multipart").setLevel(logging.ERROR)
@@ -114,14 +141,13 @@ def _run_here(
         failed = True
         server.should_exit = True
 
-    started = time.monotonic()
     app = create_app(
         bundles,
         settings_within(settings, shares[0]),
-        on_ready=lambda: click.echo(f"Ready after {time.monotonic() - started:.1f} s."),
+        on_ready=_ready_line(settings, "."),
         on_failure=on_failure,
     )
-    server = uvicorn.Server(uvicorn.Config(app, **uvicorn_options(settings)))
+    server = _Server(uvicorn.Config(app, **uvicorn_options(settings)))
     # Once it has drained, uvicorn raises the signal that stopped it again: that is a clean end.
     with contextlib.suppress(KeyboardInterrupt):
         server.run(sockets=listeners)
@@ -134,20 +160,37 @@ def _run_workers(
     listeners: list[socket.socket],
     shares: Sequence[Cores],
 ) -> int:
-    started = time.monotonic()
-
-    def on_ready() -> None:
-        click.echo(f"Ready after {time.monotonic() - started:.1f} s: {len(shares)} workers.")
-
     served = serve_with_workers(
         bundles,
         settings,
         listeners,
         shares,
-        set_up=partial(_set_up, settings.log_level),
-        on_ready=on_ready,
+        set_up=partial(_set_up, settings),
+        on_ready=_ready_line(settings, f": {len(shares)} workers."),
     )
     return exit_codes.OK if served else exit_codes.BAD_BUNDLE
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's, which says when it begins to stop."""
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        logger.info("Stopping; what was begun is answered first")
+        await super().shutdown(sockets)
+
+
+def _ready_line(settings: Settings, rest: str) -> Callable[[], None]:
+    """What to call once models answer; the line ends with ``rest``."""
+    started = time.monotonic()
+    return lambda: _say(settings, [f"Ready after {time.monotonic() - started:.1f} s{rest}"])
+
+
+def _say(settings: Settings, lines: list[str], **fields: Any) -> None:
+    """Print ``lines`` for who has started this; for programs, log the first with ``fields``."""
+    if settings.log_format == "json":
+        logger.info(lines[0], extra=fields)
+    else:
+        click.echo("\n".join(lines))
 
 
 def _greet(
@@ -172,7 +215,15 @@ def _greet(
         lines.append(f"  gRPC     {shown_host}:{settings.grpc_port}")
     if [bundle.path for bundle in bundles.values()] == [starter_path()]:
         lines.append(f"This is the {STARTER} model. {_better_model(settings)}")
-    click.echo("\n".join(lines))
+    _say(
+        settings,
+        lines,
+        url=f"http://{shown_host}:{port}",
+        grpc_port=settings.grpc_port or None,
+        models={name: bundle.manifest.describe() for name, bundle in bundles.items()},
+        cores=cores.describe(),
+        workers=len(shares),
+    )
 
 
 def _better_model(settings: Settings) -> str:
