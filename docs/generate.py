@@ -32,8 +32,8 @@ def settings_page() -> str:
         f"`{option_of(CONFIG)}` or `{variable_of(CONFIG)}` names, else `millisight/settings.toml` "
         "in the user's configuration folder (on Linux `~/.config`), if there is one. An unknown "
         "`MILLISIGHT_…` variable, an unknown name in the file or a value out of range is refused "
-        "at the start, by name, with the nearest right one. `millisight config` shows every setting "
-        "with its value and where it comes from.",
+        "at the start, by name, with the nearest right one. `millisight config` shows every "
+        "setting with its value and where it comes from.",
         "",
         "| option | environment | default | allowed | meaning |",
         "|---|---|---|---|---|",
