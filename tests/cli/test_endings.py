@@ -69,7 +69,7 @@ def test_a_reader_that_leaves_early_stops_the_command_quietly(picture: Path) -> 
     assert complaints == ""
 
 
-@pytest.mark.parametrize("command", [("models",), ("--help",), ("classify", "--help")])
+@pytest.mark.parametrize("command", [("models",), ("config",), ("--help",), ("classify", "--help")])
 def test_output_to_a_pipe_has_no_colours(run: Run, command: tuple[str, ...]) -> None:
     done = run(*command, TERM="xterm-256color", COLORTERM="truecolor")
     assert done.returncode == 0
