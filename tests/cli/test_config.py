@@ -57,7 +57,7 @@ def test_a_file_that_is_not_there_is_said_so(run: Run) -> None:
 @pytest.mark.parametrize(
     ("arguments", "environ", "words"),
     [
-        (("--max-bach", "4"), {}, "No such option '--max-bach'. (Did you mean '--max-batch'?)"),
+        (("--max-bach", "4"), {}, "(Did you mean one of: '--max-batch', '--max-wait-ms'?)"),
         ((), {"MILLISIGHT_MAX_BACH": "4"}, "Did you mean MILLISIGHT_MAX_BATCH?"),
         (("--config", "{file}"), {}, "Did you mean max_upload_mb?"),
         (("--log-format", "jsn"), {}, "Did you mean json?"),
@@ -78,4 +78,4 @@ def test_what_is_unknown_or_wrong_is_refused_with_the_nearest_right_name(
 def test_a_misspelt_command_is_answered_with_the_nearest_one(run: Run) -> None:
     done = run("clasify", "photo.jpg")
     assert done.returncode == 2
-    assert "No such command 'clasify'. (Did you mean 'classify'?)" in done.stderr
+    assert "No such command 'clasify'. Did you mean 'classify'?" in done.stderr

@@ -1,15 +1,17 @@
 """``millisight completion``: what makes a shell complete this command."""
 
 import click
-from click.shell_completion import get_completion_class
+from click.shell_completion import BashComplete, FishComplete, ZshComplete
 
 NAME = "millisight"
 VARIABLE = "_MILLISIGHT_COMPLETE"
 """How the shell's script asks for completions."""
 
+SHELLS = {"bash": BashComplete, "zsh": ZshComplete, "fish": FishComplete}
+
 
 @click.command()
-@click.argument("shell", type=click.Choice(("bash", "zsh", "fish")))
+@click.argument("shell", type=click.Choice(tuple(SHELLS)))
 @click.pass_context
 def completion(context: click.Context, shell: str) -> None:
     """Print the script that has SHELL complete commands, options, models and paths.
@@ -20,6 +22,5 @@ def completion(context: click.Context, shell: str) -> None:
       echo 'eval "$(millisight completion zsh)"' >> ~/.zshrc     (below compinit)
       millisight completion fish > ~/.config/fish/completions/millisight.fish
     """
-    kind = get_completion_class(shell)
-    script = kind(context.find_root().command, {}, NAME, VARIABLE).source()
+    script = SHELLS[shell](context.find_root().command, {}, NAME, VARIABLE).source()
     click.echo(script, nl=False)

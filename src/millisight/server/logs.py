@@ -40,7 +40,7 @@ _CUT = 16_384
 class _Utc(logging.Formatter):
     """Times as RFC 3339 has them, to a millisecond."""
 
-    converter = time.gmtime
+    converter = staticmethod(time.gmtime)
     default_time_format = "%Y-%m-%dT%H:%M:%S"
     default_msec_format = "%s.%03dZ"
 
