@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 
 from millisight.bundle import starter_path
+from millisight.cli.completion import SHELLS
 from millisight.cli.main import COMMANDS
 from tests.cli.conftest import Run
 
 # What a shell would offer after a line, one word a line.
 BASH = """
-eval "$(millisight completion bash)"
+source "$HOME/bash"
 COMP_WORDS=({words} "$1") COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1))
 compopt() {{ echo "compopt $*"; }}
 _millisight_completion millisight
@@ -22,7 +23,7 @@ printf '%s\\n' "${{COMPREPLY[@]}}"
 """
 ZSH = """
 autoload -U compinit && compinit -u -D
-eval "$(millisight completion zsh)"
+source "$HOME/zsh"
 words=({words} "$1") CURRENT=${{#words}}
 compadd() {{ shift 4; print -l -- "${{(P)@[-1]}}" ; }}
 _describe() {{ print -l -- "${{(@)${{(P)3}}%%:*}}"; }}
@@ -30,14 +31,16 @@ _path_files() {{ echo "paths $*"; }}
 _millisight_completion
 """
 FISH = """
-millisight completion fish | source
+source "$HOME/fish"
 complete --do-complete "{line}$argv[1]"
 """
 
 
 @pytest.fixture
-def environ(tmp_path: Path) -> dict[str, str]:
-    """``millisight`` on the path, and a store with one model in it."""
+def environ(tmp_path: Path, run: Run) -> dict[str, str]:
+    """``millisight`` on the path, the shells' scripts at home, and a store with one model."""
+    for shell in SHELLS:
+        (tmp_path / shell).write_text(run("completion", shell).stdout)
     folder = tmp_path / "bin"
     folder.mkdir()
     script = folder / "millisight"
@@ -58,14 +61,12 @@ def offered(environ: dict[str, str], shell: str, *words: str) -> list[str]:
     line = " ".join(["millisight", *before])
     script = {"bash": BASH, "zsh": ZSH, "fish": FISH}[shell].format(words=line, line=f"{line} ")
     command = [program, "-c", script, *(["-"] if shell != "fish" else []), begun]
-    done = subprocess.run(
-        command, env=environ, cwd=environ["HOME"], capture_output=True, text=True, check=True
-    )
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, check=True)
     assert done.stderr == ""
     return [one.split("\t")[0] for one in done.stdout.splitlines() if one]
 
 
-@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+@pytest.mark.parametrize("shell", SHELLS)
 def test_commands_options_words_and_models_are_completed(
     shell: str, environ: dict[str, str]
 ) -> None:

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import httpx
 import pytest
@@ -25,9 +25,9 @@ from tests.support import encode, texture
 
 # A fault that no picture brings about, so that there is one to look at.
 FAULTY = """
-from millisight.server import embed
+from millisight.server import about
 def broken(*_, **__): raise RuntimeError("broken\\n2026-01-01T00:00:00.000Z INFO forged: \\x1b[31m")
-embed._body = broken
+about.summary = broken
 from millisight.cli import main
 main()
 """
@@ -70,6 +70,8 @@ def logging(home: Path, *arguments: str) -> Iterator[Logging]:
     """A server that logs for programs, or as ``arguments`` say, once it answers."""
     port = free_port()
     line = [sys.executable, "-u", "-c", FAULTY, "serve", "--port", str(port), *arguments]
+    # The machine may be busy with other tests.
+    line += ["--deadline-ms", "60000"]
     process = subprocess.Popen(
         line,
         env=os.environ | {"MILLISIGHT_HOME": str(home)},
@@ -110,19 +112,16 @@ def use(server: Logging) -> None:
                 "/predict?top_k=1&token=hunter2", files=sent, headers={"X-Request-ID": name}
             )
             assert answer.status_code == 200
-        for path, body, name, status in (
-            ("/predict", b"no picture", "refused", 415),
-            ("/embed", JPEG, "failing", 500),
-            ("/explain", JPEG, "explained", 200),
-            ("/v1/models/starter:predict", b"{}", "dialect", 400),
+        for method, path, body, name, status in (
+            ("POST", "/predict", b"no picture", "refused", 415),
+            ("GET", "/models", b"", "failing", 500),
+            ("POST", "/v1/models/starter:predict", b"{}", "dialect", 400),
         ):
-            answer = client.post(path, content=body, headers={"X-Request-ID": name})
+            answer = client.request(method, path, content=body, headers={"X-Request-ID": name})
             assert answer.status_code == status, answer.text
         assert client.get("/health/ready", headers={"X-Request-ID": "probe"}).is_success
-        forged = client.get(
-            httpx.URL(server.url, path=FORGED), headers=[(b"X-Request-ID", b'a" \x1b[31m')]
-        )
-        assert forged.status_code == 404
+    forged = f'GET {quote(FORGED)} HTTP/1.1\r\nHost: here\r\nX-Request-ID: a" {{"b":1}}\r\n\r\n'
+    assert send(server, forged.encode()).startswith(b"HTTP/1.1 404 ")
     send(server, b"NONSENSE\r\n\r\n")
     head = b"POST /predict HTTP/1.1\r\nHost: here\r\nX-Request-ID: left\r\n"
     send(server, head + b"Content-Length: 100\r\n\r\nbegun", wait=False)
@@ -216,7 +215,6 @@ def test_an_answer_tells_who_asked_what_and_where_the_time_went(
     assert 0 < sum(parts) < good["duration_ms"] < 5000
     assert again["cached"] is True
     assert "inference_ms" not in again
-    assert of(records, "explained")["model"] == "efficientnet_lite0"
     asked = of(records, "asked")
     assert (asked["method"], asked["status"]) == ("gRPC", 200)
     assert asked["path"] == "/inference.GRPCInferenceService/ServerMetadata"
