@@ -16,23 +16,23 @@ from tests.cli.conftest import Run
 # What a shell would offer after a line, one word a line.
 BASH = """
 source "$HOME/bash"
-COMP_WORDS=({words} "$1") COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1))
-compopt() {{ echo "compopt $*"; }}
+COMP_WORDS=({line} "{begun}") COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1))
+compopt() {{ echo "$2"; }}
 _millisight_completion millisight
 printf '%s\\n' "${{COMPREPLY[@]}}"
 """
 ZSH = """
 autoload -U compinit && compinit -u -D
 source "$HOME/zsh"
-words=({words} "$1") CURRENT=${{#words}}
-compadd() {{ shift 4; print -l -- "${{(P)@[-1]}}" ; }}
-_describe() {{ print -l -- "${{(@)${{(P)3}}%%:*}}"; }}
+words=({line} "{begun}") CURRENT=${{#words}}
+compadd() {{ print -l -- ${{(P)5}}; }}
+_describe() {{ print -l -- ${{${{(P)3}}%%:*}}; }}
 _path_files() {{ echo "paths $*"; }}
 _millisight_completion
 """
 FISH = """
 source "$HOME/fish"
-complete --do-complete "{line}$argv[1]"
+complete --do-complete "{line} {begun}"
 """
 
 
@@ -59,11 +59,12 @@ def offered(environ: dict[str, str], shell: str, *words: str) -> list[str]:
         pytest.skip(f"{shell} is not installed")
     *before, begun = words
     line = " ".join(["millisight", *before])
-    script = {"bash": BASH, "zsh": ZSH, "fish": FISH}[shell].format(words=line, line=f"{line} ")
-    command = [program, "-c", script, *(["-"] if shell != "fish" else []), begun]
-    done = subprocess.run(command, env=environ, capture_output=True, text=True, check=True)
+    script = {"bash": BASH, "zsh": ZSH, "fish": FISH}[shell].format(line=line, begun=begun)
+    done = subprocess.run(
+        [program, "-c", script], env=environ, capture_output=True, text=True, check=True
+    )
     assert done.stderr == ""
-    return [one.split("\t")[0] for one in done.stdout.splitlines() if one]
+    return sorted(one.split("\t")[0] for one in done.stdout.splitlines() if one)
 
 
 @pytest.mark.parametrize("shell", SHELLS)
@@ -72,19 +73,19 @@ def test_commands_options_words_and_models_are_completed(
 ) -> None:
     assert offered(environ, shell, "c") == sorted(name for name in COMMANDS if name[0] == "c")
     assert offered(environ, shell, "serve", "--max-b") == ["--max-batch"]
-    assert offered(environ, shell, "serve", "--log-format", "") == ["text", "json"]
-    assert offered(environ, shell, "serve", "--model", "st") == ["steel", "starter"]
+    assert offered(environ, shell, "serve", "--log-format", "") == ["json", "text"]
+    assert offered(environ, shell, "serve", "--model", "st") == ["starter", "steel"]
 
 
 def test_pictures_are_completed_as_paths(environ: dict[str, str], tmp_path: Path) -> None:
     (tmp_path / "photo.jpg").write_bytes(b"")
-    assert offered(environ, "bash", "classify", "ph") == ["compopt -o default"]
-    assert offered(environ, "bash", "models", "--home", "ph") == ["compopt -o dirnames"]
+    assert offered(environ, "bash", "classify", "ph") == ["default"]
+    assert offered(environ, "bash", "models", "--home", "ph") == ["dirnames"]
 
 
 def test_what_cannot_be_known_is_completed_in_silence(environ: dict[str, str]) -> None:
     environ["MILLISIGHT_PROT"] = "1"
-    assert offered(environ, "bash", "serve", "--model", "st") == ["compopt -o default"]
+    assert offered(environ, "bash", "serve", "--model", "st") == ["default"]
 
 
 def test_the_commands_are_completed_without_what_they_need() -> None:

@@ -45,7 +45,7 @@ COMMANDS = {
     "compare": "Measure every way to run a model on this machine.",
     "export": "Write a model for use elsewhere.",
     "devices": "List what can run the network.",
-    "config": "Show every setting, and where it comes from.",
+    "config": "Show every setting and where it comes from.",
     "completion": "Make a shell complete this command.",
 }
 """Each with its line of help; its module in this package has its name."""
