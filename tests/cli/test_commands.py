@@ -134,7 +134,7 @@ def test_wrong_names_and_values_are_refused_in_plain_words(run: Run, pictures: P
     fails(run("classify", pictures / "none.jpg"), 3, "none.jpg")
     fails(run("classify", "--top-k", 0, picture), 2, "--top-k", "1<=x<=100")
     fails(run("serve", "--port", "many"), 2, "port cannot be 'many'")
-    fails(run("models", MILLISIGHT_PROT="1"), 2, "MILLISIGHT_PROT", "Did you mean port?")
+    fails(run("models", MILLISIGHT_PROT="1"), 2, "MILLISIGHT_PROT", "Did you mean MILLISIGHT_PORT?")
     fails(run("classify"), 2, "PATH")
     fails(run("guess"), 2, "guess")
 

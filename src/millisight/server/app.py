@@ -75,10 +75,8 @@ def create_app(
         app.include_router(module.router)
     app.mount("/static", Static(directory=STATIC), name="static")
     add_error_handlers(app)
-    stack = _guarded(_layers(app), settings)
-    app.middleware_stack = Boundary(stack, count=service.metrics.count)
-    if settings.access_log:
-        app.middleware_stack = AccessLog(app.middleware_stack)
+    stack = Boundary(_guarded(_layers(app), settings), count=service.metrics.count)
+    app.middleware_stack = AccessLog(stack) if settings.access_log else stack
     return app
 
 
