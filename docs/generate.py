@@ -7,13 +7,13 @@ from pathlib import Path
 
 import click
 from annotated_types import Ge, Gt, Le
-from pydantic import SecretStr
 
 from millisight import errors
 from millisight.cli.exit_codes import exit_code
 from millisight.cli.main import COMMANDS, commands
 from millisight.errors import MillisightError
-from millisight.settings import CONFIG, ENV_PREFIX, Settings
+from millisight.settings import Settings, choices, is_secret, is_switch
+from millisight.sources import CONFIG, option_of, variable_of
 
 REFERENCE = Path(__file__).parent / "reference"
 NOTE = "<!-- Made by `make docs`; do not edit. -->"
@@ -29,28 +29,49 @@ def settings_page() -> str:
         "A value comes from the command's option, else from the environment variable, else from "
         "the settings file, else from the default. The file is TOML, one `name = value` a line, "
         "where a name is the option's with `_` for `-`: `max_batch = 4`. It is the one that "
-        f"`--{CONFIG}` or `{ENV_PREFIX}{CONFIG.upper()}` names, else `millisight/settings.toml` in "
-        "the user's configuration folder (on Linux `~/.config`), if there is one. An unknown "
+        f"`{option_of(CONFIG)}` or `{variable_of(CONFIG)}` names, else `millisight/settings.toml` "
+        "in the user's configuration folder (on Linux `~/.config`), if there is one. An unknown "
         "`MILLISIGHT_…` variable, an unknown name in the file or a value out of range is refused "
-        "at the start, by name.",
+        "at the start, by name, with the nearest right one. `millisight config` shows every "
+        "setting with its value and where it comes from.",
         "",
         "| option | environment | default | allowed | meaning |",
         "|---|---|---|---|---|",
     ]
-    for name, field in Settings.model_fields.items():
-        least = [str(limit.ge) for limit in field.metadata if isinstance(limit, Ge)]
-        least += [f"above {limit.gt}" for limit in field.metadata if isinstance(limit, Gt)]
-        greatest = [str(limit.le) for limit in field.metadata if isinstance(limit, Le)]
-        secret = field.annotation is SecretStr
-        option = "" if secret else f"`--{name.replace('_', '-')}`"
-        shown = ", ".join(field.default) if isinstance(field.default, tuple) else field.default
-        default = "the user's data folder" if field.default_factory else f"`{shown}`"
-        lines.append(
-            f"| {option} | `{ENV_PREFIX}{name.upper()}` "
-            f"| {'' if secret or field.default == '' else default} "
-            f"| {' to '.join(least + greatest)} | {field.description} |"
-        )
+    lines += [_row(name) for name in Settings.model_fields]
     return "\n".join(lines) + "\n"
+
+
+def _row(name: str) -> str:
+    field = Settings.model_fields[name]
+    option = "" if is_secret(name) else f"`{option_of(name)}`"
+    if is_switch(name):
+        option += f", `{option_of(f'no_{name}')}`"
+    return (
+        f"| {option} | `{variable_of(name)}` | {_default(name)} | {_allowed(name)} "
+        f"| {field.description} |"
+    )
+
+
+def _default(name: str) -> str:
+    field = Settings.model_fields[name]
+    if field.default_factory:
+        return "the user's data folder"
+    if is_secret(name) or field.default == "":
+        return ""
+    if is_switch(name):
+        return "`on`" if field.default else "`off`"
+    return f"`{', '.join(field.default) if isinstance(field.default, tuple) else field.default}`"
+
+
+def _allowed(name: str) -> str:
+    limits = Settings.model_fields[name].metadata
+    least = [str(limit.ge) for limit in limits if isinstance(limit, Ge)]
+    least += [f"above {limit.gt}" for limit in limits if isinstance(limit, Gt)]
+    greatest = [str(limit.le) for limit in limits if isinstance(limit, Le)]
+    if is_switch(name):
+        return "`on`, `off`"
+    return ", ".join(f"`{word}`" for word in choices(name)) or " to ".join(least + greatest)
 
 
 def commands_page() -> str:

@@ -22,7 +22,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from millisight.server import dialects
 from millisight.server.dialects import rpc
-from millisight.settings import ENV_PREFIX, Settings
+from millisight.settings import Settings
+from millisight.sources import ENV_PREFIX
 from tests.e2e.conftest import running
 from tests.support import encode, solid, texture
 

@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from millisight.cli import exit_codes
+from millisight.cli.main import EPILOG
+
 ROOT = Path(__file__).parents[1]
 GENERATE = runpy.run_path(str(ROOT / "docs" / "generate.py"))
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
@@ -56,3 +59,12 @@ def test_decisions_stay_short() -> None:
         text = decision.read_text(encoding="utf-8")
         assert len(text.splitlines()) <= 40
         assert {"## Context", "## Decision", "## Price"} <= set(text.splitlines())
+
+
+def test_every_exit_code_is_told() -> None:
+    codes = {code for code in vars(exit_codes).values() if isinstance(code, int)}
+    text = (ROOT / "docs" / "guides" / "shell.md").read_text(encoding="utf-8")
+    assert {int(code) for code in re.findall(r"^\| (\d+) \|", text, re.MULTILINE)} == codes
+    assert {
+        int(code) for code in re.findall(r"\b\d+\b", EPILOG.partition("Exit codes")[2])
+    } == codes

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from millisight.errors import SettingsError
-from millisight.settings import Settings, given_settings, load_settings, settings_file
+from millisight.settings import Settings, load_settings
+from millisight.sources import given_settings, settings_file
 
 
 @pytest.fixture
@@ -64,10 +65,41 @@ def test_what_is_wrong_is_refused_by_name_and_origin(
 def test_a_misspelt_name_is_answered_with_the_nearest_right_one() -> None:
     with pytest.raises(SettingsError) as caught:
         load_settings({}, {"MILLISIGHT_MAX_BACH": "4"})
-    assert caught.value.hint == "Did you mean max_batch?"
+    assert caught.value.hint == "Did you mean MILLISIGHT_MAX_BATCH?"
+    with pytest.raises(SettingsError) as caught:
+        load_settings({}, {"MILLISIGHT_CONFG": "a.toml"})
+    assert caught.value.hint == "Did you mean MILLISIGHT_CONFIG?"
     with pytest.raises(SettingsError) as caught:
         load_settings({}, {"MILLISIGHT_ZZZZZZ": "4"})
     assert "Known settings: home, model" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("said", "hint"),
+    [
+        ({"log_format": "jsn"}, "Did you mean json?"),
+        ({"log_level": "warn"}, "Did you mean warning?"),
+        ({"log_level": "loud"}, "Least severe message that is logged."),
+    ],
+)
+def test_a_misspelt_word_is_answered_with_the_nearest_right_one(
+    said: dict[str, str], hint: str
+) -> None:
+    with pytest.raises(SettingsError) as caught:
+        load_settings(said, {})
+    assert caught.value.hint == hint
+
+
+@pytest.mark.parametrize(
+    ("word", "on"),
+    [("on", True), ("true", True), ("1", True), ("off", False), ("false", False), ("no", False)],
+)
+def test_a_switch_is_what_it_says(word: str, on: bool, tmp_path: Path) -> None:
+    assert load_settings({}, {"MILLISIGHT_ACCESS_LOG": word}).access_log is on
+    file = write(tmp_path / "mine.toml", f"access_log = {str(on).lower()}")
+    assert load_settings({"config": str(file)}, {}).access_log is on
+    with pytest.raises(SettingsError, match="access_log cannot be 'maybe'"):
+        load_settings({}, {"MILLISIGHT_ACCESS_LOG": "maybe"})
 
 
 def test_several_models_are_a_list_or_a_text_with_commas(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from millisight.drafts import new_file
 from millisight.errors import SettingsError
+from millisight.sources import option_of
 from millisight.tuning import Arrangement, Choice, Findings, Measurement, best_of_each
 
 TUNED = ("workers", "threads", "max_batch")
@@ -143,7 +144,7 @@ def write(path: Path, run: Run, choice: Choice) -> None:
             if path.exists():
                 shutil.copymode(path, draft)
     except OSError as error:
-        options = (f"--{name.replace('_', '-')} {n}" for name, n in _values(choice).items())
+        options = (f"{option_of(name)} {n}" for name, n in _values(choice).items())
         raise SettingsError(
             f"Settings file {path} cannot be written: {error.strerror}.",
             hint=f"Without it: millisight serve {' '.join(options)}",

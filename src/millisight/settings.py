@@ -1,20 +1,14 @@
 """Every setting once: name, type, default, limits and help.
 
-A value comes from a command-line flag, else from the environment (``MILLISIGHT_<NAME>``), else
-from the settings file, else from the default. What is unknown or out of range is refused by name
-before anything starts.
-
-pydantic-settings has sources for all of these, but passes over unknown variables in silence and
-does not tell where a value came from.
+What is unknown or out of range is refused by name before anything starts. Where values come from
+is in ``sources``.
 """
 
 import difflib
 import os
-import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 import platformdirs
 from pydantic import (
@@ -25,15 +19,13 @@ from pydantic import (
     Field,
     SecretStr,
     ValidationError,
+    ValidationInfo,
     field_validator,
 )
 from pydantic_core import PydanticCustomError
 
 from millisight.errors import SettingsError
-
-ENV_PREFIX = "MILLISIGHT_"
-CONFIG = "config"
-"""Names the settings file: as ``--config`` and as ``MILLISIGHT_CONFIG``. Not itself a setting."""
+from millisight.sources import CONFIG, Given, Source, given_settings, variable_of
 
 Count = Annotated[int, BeforeValidator(lambda value: 0 if value == "auto" else value)]
 """A number of processes or threads; 0, or the word auto, leaves the choice to millisight."""
@@ -161,32 +153,47 @@ class Settings(BaseModel):
         "",
         description="Base URL to download weights from instead of the official host.",
     )
+    log_format: Literal["text", "json"] = Field(
+        "text",
+        description="How the server logs: text for people, json for programs, one object a line.",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Least severe message that is logged."
+    )
+    access_log: bool = Field(
+        default=True,
+        description="Log a line for every request: at level info, faults of the server at warning, "
+        "health checks that pass at debug.",
     )
 
     @field_validator("*", mode="before")
     @classmethod
-    def _no_truth_for_a_number(cls, value: object) -> object:
+    def _no_truth_for_a_number(cls, value: object, info: ValidationInfo) -> object:
         # A file may say max_batch = true, which pydantic would take for 1.
-        if isinstance(value, bool):
+        if isinstance(value, bool) and not is_switch(str(info.field_name)):
             raise PydanticCustomError("not_a_switch", "It is not a switch")
         return value
+
+
+def is_switch(setting: str) -> bool:
+    """Whether it is either on or off."""
+    return Settings.model_fields[setting].annotation is bool
+
+
+def is_secret(setting: str) -> bool:
+    """Whether its value is to be shown to nobody."""
+    return Settings.model_fields[setting].annotation is SecretStr
+
+
+def choices(setting: str) -> tuple[str, ...]:
+    """The words that it may be, if it is one of few."""
+    field = Settings.model_fields[setting].annotation
+    return get_args(field) if get_origin(field) is Literal else ()
 
 
 def listed(value: str) -> list[str]:
     """What a setting names that holds several, separated by commas or spaces."""
     return value.replace(",", " ").split()
-
-
-@dataclass(frozen=True, slots=True)
-class Given:
-    """What somebody said of one setting."""
-
-    value: Any
-    """As it was written; not checked."""
-    origin: str
-    """Where, in words: ``option --port``, ``environment variable …`` or ``file …``."""
 
 
 def load_settings(
@@ -204,92 +211,30 @@ def load_settings(
         raise _explain(error, given) from error
 
 
-def given_settings(
-    flags: Mapping[str, Any] | None = None, environ: Mapping[str, str] | None = None
-) -> dict[str, Given]:
-    """What is said of each setting, and where; of those that are left alone, nothing.
-
-    Arguments as for ``load_settings``. Raises ``SettingsError`` for an unreadable settings file.
-    """
-    outside = _said_outside(flags, environ)
-    named = outside.pop(CONFIG, None)
-    path = settings_file(flags, environ)
-    said = _read(path, named)
-    return {setting: Given(value, f"file {path}") for setting, value in said.items()} | outside
-
-
-def settings_file(
-    flags: Mapping[str, Any] | None = None, environ: Mapping[str, str] | None = None
-) -> Path:
-    """The settings file: the one that is named, else the user's own; either may be absent."""
-    named = _said_outside(flags, environ).get(CONFIG)
-    if named is not None:
-        return Path(named.value)
-    return Path(platformdirs.user_config_dir("millisight")) / "settings.toml"
-
-
-def _said_outside(
-    flags: Mapping[str, Any] | None, environ: Mapping[str, str] | None
-) -> dict[str, Given]:
-    """What flags and environment say, the settings file's name included."""
-    said = {
-        name.removeprefix(ENV_PREFIX).lower(): Given(value, f"environment variable {name}")
-        for name, value in (os.environ if environ is None else environ).items()
-        if name.startswith(ENV_PREFIX)
-    }
-    for setting, value in (flags or {}).items():
-        if value is not None:
-            said[setting] = Given(value, f"option --{setting.replace('_', '-')}")
-    return said
-
-
-def _read(path: Path, named: Given | None) -> dict[str, Any]:
-    """The table in the settings file ``path``; empty where nobody ``named`` it and there is none.
-
-    Raises ``SettingsError``.
-    """
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        if named is None and not _is_there(path):
-            return {}
-        where = "" if named is None else f" ({named.origin})"
-        raise SettingsError(
-            f"Settings file {path} cannot be read{where}: {error.strerror}.",
-            hint=f"Name a file of settings with --{CONFIG} or {ENV_PREFIX}{CONFIG.upper()}; an "
-            "empty one will do.",
-        ) from error
-    except ValueError as error:
-        raise SettingsError(
-            f"Settings file {path} is not TOML: {error}.",
-            hint="Each line is one setting, such as: port = 8000",
-        ) from error
-
-
-def _is_there(path: Path) -> bool:
-    """Whether ``path`` exists; false where this process may not look.
-
-    A server that runs as another user than the one whose home it has must start all the same.
-    """
-    try:
-        return path.exists()
-    except OSError:
-        return False
-
-
 def _explain(error: ValidationError, given: Mapping[str, Given]) -> SettingsError:
     """The first complaint of pydantic as a sentence that names the setting."""
     first = error.errors()[0]
     setting = str(first["loc"][0])
-    origin = given[setting].origin
-    known = list(Settings.model_fields)
+    one = given[setting]
     if first["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(setting, known, n=1)
-        hint = f"Did you mean {near[0]}?" if near else f"Known settings: {', '.join(known)}."
-        return SettingsError(f"There is no setting {setting} ({origin}).", hint=hint)
-    secret = Settings.model_fields[setting].annotation is SecretStr
-    shown = "what it is" if secret else repr(first["input"])
+        return SettingsError(
+            f"There is no setting {setting} ({one.origin}).", hint=_known(setting, one.source)
+        )
+    field = Settings.model_fields[setting]
+    shown = "what it is" if is_secret(setting) else repr(first["input"])
+    near = difflib.get_close_matches(str(first["input"]), choices(setting), n=1)
     return SettingsError(
-        f"Setting {setting} cannot be {shown} ({origin}): {first['msg']}.",
-        hint=Settings.model_fields[setting].description or "",
+        f"Setting {setting} cannot be {shown} ({one.origin}): {first['msg']}.",
+        hint=f"Did you mean {near[0]}?" if near else field.description or "",
     )
+
+
+def _known(setting: str, source: Source) -> str:
+    """What was meant by ``setting``, which there is not, as one writes it there."""
+    known = list(Settings.model_fields)
+    if source == "variable":
+        known.append(CONFIG)
+    near = difflib.get_close_matches(setting, known, n=1)
+    if not near:
+        return f"Known settings: {', '.join(known)}."
+    return f"Did you mean {variable_of(near[0]) if source == 'variable' else near[0]}?"

@@ -204,6 +204,9 @@ def test_a_dry_run_tells_what_is_there_and_writes_nothing(
     done = millisight("train", data, "--name", "x", "--dry-run")
     assert done.returncode == 0, done.stderr
     assert "40 pictures of 2 classes" in done.stderr
+    assert done.stdout == ""
+    done = millisight("train", data, "--name", "x", "--dry-run", "--json")
+    assert len(json.loads(done.stdout)["classes"]) == 2
     assert not home.exists()
 
 

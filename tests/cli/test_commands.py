@@ -1,6 +1,7 @@
 """The real command: what it prints, where, and how it ends."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import pytest
 
 import millisight
 from millisight.bundle import FILES, starter_path
+from millisight.cli.main import COMMANDS
 from tests.cli.conftest import Run
 from tests.support import encode, texture
 
@@ -36,10 +38,16 @@ def fails(done: "subprocess.CompletedProcess[str]", code: int, *words: str) -> N
 def test_the_version_and_the_help_are_there(run: Run) -> None:
     assert run("--version").stdout.split() == ["millisight,", "version", millisight.__version__]
     assert "Examples:" in run("--help").stdout
-    for command in ("serve", "classify", "evaluate", "embed", "search", "models", "build", "tune"):
-        done = run(command, "--help")
-        assert done.returncode == 0
-        assert "Example" in done.stdout or command == "models"
+    assert "Exit codes:" in run("--help").stdout
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_each_command_shows_how_it_is_used(run: Run, command: str) -> None:
+    done = run(command, "--help")
+    assert done.returncode == 0
+    assert re.search(rf"Examples?:\n.*millisight {command}\b", done.stdout)
+    # A server answers in JSON and logs in it, and a script is for one shell.
+    assert "--json" in done.stdout or command in {"serve", "completion"}
 
 
 def test_pictures_and_folders_are_labelled_and_bad_ones_reported(run: Run, pictures: Path) -> None:
@@ -126,7 +134,7 @@ def test_wrong_names_and_values_are_refused_in_plain_words(run: Run, pictures: P
     fails(run("classify", pictures / "none.jpg"), 3, "none.jpg")
     fails(run("classify", "--top-k", 0, picture), 2, "--top-k", "1<=x<=100")
     fails(run("serve", "--port", "many"), 2, "port cannot be 'many'")
-    fails(run("models", MILLISIGHT_PROT="1"), 2, "MILLISIGHT_PROT", "Did you mean port?")
+    fails(run("models", MILLISIGHT_PROT="1"), 2, "MILLISIGHT_PROT", "Did you mean MILLISIGHT_PORT?")
     fails(run("classify"), 2, "PATH")
     fails(run("guess"), 2, "guess")
 

@@ -69,7 +69,7 @@ def test_a_reader_that_leaves_early_stops_the_command_quietly(picture: Path) -> 
     assert complaints == ""
 
 
-@pytest.mark.parametrize("command", [("models",), ("--help",), ("classify", "--help")])
+@pytest.mark.parametrize("command", [("models",), ("config",), ("--help",), ("classify", "--help")])
 def test_output_to_a_pipe_has_no_colours(run: Run, command: tuple[str, ...]) -> None:
     done = run(*command, TERM="xterm-256color", COLORTERM="truecolor")
     assert done.returncode == 0
@@ -134,7 +134,7 @@ def test_the_store_is_where_millisight_home_says(run: Run, tmp_path: Path) -> No
         (("serve", "--port", 99999), {}, "port cannot be '99999' (option --port)"),
         (("serve",), {"MILLISIGHT_PORT": "x"}, "(environment variable MILLISIGHT_PORT)"),
         (("models",), {"MILLISIGHT_LOG_LEVEL": "loud"}, "log_level cannot be 'loud'"),
-        (("models",), {"MILLISIGHT_MAX_BATHC": "8"}, "Did you mean max_batch?"),
+        (("models",), {"MILLISIGHT_MAX_BATHC": "8"}, "Did you mean MILLISIGHT_MAX_BATCH?"),
         (("serve", "--prot", 1), {}, "--port"),
     ],
 )

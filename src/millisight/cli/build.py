@@ -21,7 +21,7 @@ from millisight.cli.built import (
 from millisight.cli.options import setting_options
 
 
-@click.command(short_help="Make a bundle from a torch model.")
+@click.command()
 @click.argument("model")
 @click.option("--name", help="Name of the bundle. [default: MODEL]")
 @weights_option

@@ -11,7 +11,8 @@ import click
 from millisight.bundle import REPORT, Bundle
 from millisight.errors import BuildUnavailable
 from millisight.manifest import Confidence, Manifest, Precision
-from millisight.settings import CONFIG, Settings, load_settings
+from millisight.settings import Settings, load_settings
+from millisight.sources import CONFIG
 
 BUILD_SETTINGS = ("weights_mirror", "home")
 

@@ -12,6 +12,7 @@ from millisight.answers import Result
 from millisight.bundle import open_bundle
 from millisight.classifier import Classifier
 from millisight.cli import exit_codes
+from millisight.cli.complete import complete_file
 from millisight.cli.options import one_model, setting_options
 from millisight.errors import MillisightError
 from millisight.pictures import find_pictures, named, no_pictures
@@ -29,8 +30,8 @@ def _check_output(
     return output
 
 
-@click.command(short_help="Label pictures and folders of pictures.")
-@click.argument("paths", nargs=-1, required=True, metavar="PATH...")
+@click.command()
+@click.argument("paths", nargs=-1, required=True, metavar="PATH...", shell_complete=complete_file)
 @click.option(
     "--top-k",
     type=click.IntRange(1, MAX_TOP_K),

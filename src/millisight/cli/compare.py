@@ -15,6 +15,7 @@ from millisight.cli.built import (
     labels_option,
     weights_option,
 )
+from millisight.cli.complete import complete_model
 from millisight.cli.options import setting_options
 from millisight.cpu import available_cores
 from millisight.errors import BadParameter, NotWritten
@@ -40,8 +41,8 @@ def _numbers(
     return tuple(sorted({int(part) for part in parts}))
 
 
-@click.command(short_help="Measure every way to run a model on this machine.")
-@click.argument("model", default="resnet18")
+@click.command()
+@click.argument("model", default="resnet18", shell_complete=complete_model)
 @weights_option
 @labels_option
 @images_option

@@ -8,11 +8,16 @@ import click
 from millisight.devices import find_devices
 
 
-@click.command(short_help="List what can run the network.")
+@click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON list.")
 def devices(as_json: bool) -> None:
     """List the devices that OpenVINO finds here, as --device takes them, with the arithmetic each
     is good at.
+
+    \b
+    Examples:
+      millisight devices
+      millisight devices --json | jq -r '.[].name'
     """
     found = find_devices()
     if as_json:

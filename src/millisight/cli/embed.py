@@ -10,6 +10,7 @@ import click
 from millisight.bundle import open_bundle
 from millisight.classifier import Classifier
 from millisight.cli import exit_codes
+from millisight.cli.complete import complete_file
 from millisight.cli.embedding import Reader
 from millisight.cli.options import one_model, setting_options
 from millisight.features import SUFFIXES, blocks_of, write
@@ -23,8 +24,8 @@ def _check_output(_context: click.Context, _option: click.Parameter, output: Pat
     return output
 
 
-@click.command(short_help="Write embeddings of pictures to a file.")
-@click.argument("paths", nargs=-1, required=True, metavar="PATH...")
+@click.command()
+@click.argument("paths", nargs=-1, required=True, metavar="PATH...", shell_complete=complete_file)
 @click.option(
     "--output",
     type=click.Path(path_type=Path),

@@ -12,6 +12,7 @@ import numpy as np
 from millisight.answers import Result
 from millisight.bundle import open_bundle
 from millisight.classifier import Classifier
+from millisight.cli.complete import complete_model
 from millisight.cli.options import setting_options
 from millisight.errors import DataError
 from millisight.evaluation import accuracy, calibration_error, certainty
@@ -19,8 +20,8 @@ from millisight.pictures import labelled_pictures
 from millisight.settings import load_settings
 
 
-@click.command(short_help="Measure accuracy and speed on labelled pictures.")
-@click.argument("model")
+@click.command()
+@click.argument("model", shell_complete=complete_model)
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @setting_options("threads", "device", "max_megapixels", "home")

@@ -18,13 +18,14 @@ from millisight.cli.built import (
     take_settings,
     weights_option,
 )
+from millisight.cli.complete import complete_model
 from millisight.cli.options import setting_options
 from millisight.compare.formats import FORMATS, SUFFIXES, check_file, check_precision
 from millisight.manifest import Accuracy, Precision
 
 
-@click.command(short_help="Write a model for use elsewhere.")
-@click.argument("model")
+@click.command()
+@click.argument("model", shell_complete=complete_model)
 @click.option(
     "--format",
     type=click.Choice(tuple(FORMATS)),

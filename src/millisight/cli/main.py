@@ -9,6 +9,7 @@ import click
 
 import millisight
 from millisight.cli import exit_codes
+from millisight.cli.completion import NAME, VARIABLE
 from millisight.cli.lazy import LazyGroup
 from millisight.errors import MillisightError
 
@@ -21,6 +22,7 @@ Examples:
   millisight build resnet18            make a bundle (needs the build extra)
   millisight train steel/ --name steel a bundle of your own classes
   millisight tune --p99 20ms           the best settings for this machine
+  millisight config                    every setting, and where it comes from
 
 \b
 Exit codes: 0 done, 1 failed, 2 wrong usage or setting, 3 unusable picture or
@@ -30,15 +32,29 @@ keeps the limit asked of tune, 130 interrupted.
 """
 
 
-COMMANDS = (
-    *("serve", "classify", "evaluate", "embed", "search", "models"),
-    *("train", "build", "tune", "compare", "export", "devices"),
-)
+COMMANDS = {
+    "serve": "Answer over HTTP.",
+    "classify": "Label pictures and folders of pictures.",
+    "evaluate": "Measure accuracy and speed on labelled pictures.",
+    "embed": "Write embeddings of pictures to a file.",
+    "search": "Find the pictures most like these.",
+    "models": "List the models there are.",
+    "train": "Make a bundle of your own classes from a folder of pictures.",
+    "build": "Make a bundle from a torch model.",
+    "tune": "Find the best settings for this machine.",
+    "compare": "Measure every way to run a model on this machine.",
+    "export": "Write a model for use elsewhere.",
+    "devices": "List what can run the network.",
+    "config": "Show every setting and where it comes from.",
+    "completion": "Make a shell complete this command.",
+}
+"""Each with its line of help; its module in this package has its name."""
 
 
 @click.group(
     cls=LazyGroup,
-    lazy={name: f"millisight.cli.{name}" for name in COMMANDS},
+    package="millisight.cli",
+    lazy=COMMANDS,
     epilog=EPILOG,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -53,7 +69,7 @@ def main() -> NoReturn:
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         # Outside its standalone mode click returns the status of an Exit instead of exiting.
-        status = commands.main(standalone_mode=False)
+        status = commands.main(prog_name=NAME, complete_var=VARIABLE, standalone_mode=False)
     except MillisightError as error:
         click.echo(f"Error: {error.message}", err=True)
         if error.hint:

@@ -4,21 +4,27 @@ import json
 from typing import Any
 
 import click
-from rich.console import Console
 from rich.table import Table
 
 from millisight.bundle import list_bundles, read_bundle
 from millisight.cli.options import setting_options
+from millisight.cli.tables import show
 from millisight.errors import BundleError
 from millisight.manifest import Manifest
 from millisight.settings import load_settings
 
 
-@click.command(short_help="List the models there are.")
+@click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list.")
 @setting_options("home")
 def models(as_json: bool, **flags: Any) -> None:
-    """List the bundles in the store, with size, accuracy and where the weights came from."""
+    """List the bundles in the store, with size, accuracy and where the weights came from.
+
+    \b
+    Examples:
+      millisight models
+      millisight models --json | jq -r '.[].name'
+    """
     settings = load_settings(flags)
     rows: list[dict[str, Any]] = []
     for name, path in list_bundles(settings.home):
@@ -31,7 +37,7 @@ def models(as_json: bool, **flags: Any) -> None:
     if as_json:
         click.echo(json.dumps(rows, ensure_ascii=False, indent=2))
     else:
-        Console().print(_table(rows))
+        show(_table(rows))
 
 
 def _facts(manifest: Manifest) -> dict[str, Any]:

@@ -5,8 +5,10 @@ from typing import Any, TypeVar
 
 import click
 
+from millisight.cli.complete import complete_file, complete_setting
 from millisight.errors import SettingsError
-from millisight.settings import CONFIG, ENV_PREFIX, Settings
+from millisight.settings import Settings, choices, is_switch
+from millisight.sources import CONFIG, option_of, variable_of
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -37,27 +39,43 @@ def setting_options(*names: str) -> Callable[[Function], Function]:
 
     def decorate(function: Function) -> Function:
         function = click.option(
-            f"--{CONFIG}",
+            option_of(CONFIG),
             metavar="FILE",
+            shell_complete=complete_file,
             help="Settings file. [default: settings.toml in the user's configuration folder] "
-            f"[env: {ENV_PREFIX}{CONFIG.upper()}]",
+            f"[env: {variable_of(CONFIG)}]",
         )(function)
         for name in reversed(names):
-            field = Settings.model_fields[name]
-            default = "a folder of the user's" if field.default_factory else field.default
-            several = isinstance(default, tuple)
-            if several:
-                default = ", ".join(default)
-            shown = "" if default == "" else f" [default: {default}]"
-            option = click.option(
-                f"--{name.replace('_', '-')}",
-                name,
-                metavar=name.rsplit("_", 1)[-1].upper(),
-                multiple=several,
-                callback=_absent_or_all if several else None,
-                help=f"{field.description}{shown} [env: {ENV_PREFIX}{name.upper()}]",
-            )
-            function = option(function)
+            function = (_switch if is_switch(name) else _value)(name)(function)
         return function
 
     return decorate
+
+
+def _value(name: str) -> Callable[[Function], Function]:
+    default = Settings.model_fields[name].default
+    several = isinstance(default, tuple)
+    return click.option(
+        option_of(name),
+        name,
+        metavar="|".join(choices(name)) or name.rsplit("_", 1)[-1].upper(),
+        multiple=several,
+        callback=_absent_or_all if several else None,
+        shell_complete=complete_setting(name),
+        help=_help(name, ", ".join(default) if several else str(default)),
+    )
+
+
+def _switch(name: str) -> Callable[[Function], Function]:
+    """Two options: ``--access-log`` and ``--no-access-log``."""
+    on, off = option_of(name), option_of(f"no_{name}")
+    default = on if Settings.model_fields[name].default else off
+    return click.option(f"{on}/{off}", name, default=None, help=_help(name, default))
+
+
+def _help(name: str, default: str) -> str:
+    field = Settings.model_fields[name]
+    if field.default_factory:
+        default = "a folder of the user's"
+    shown = f" [default: {default}]" if default else ""
+    return f"{field.description}{shown} [env: {variable_of(name)}]"

@@ -11,6 +11,7 @@ import numpy as np
 from millisight.bundle import Bundle, open_bundle
 from millisight.classifier import Classifier
 from millisight.cli import exit_codes
+from millisight.cli.complete import complete_file
 from millisight.cli.embedding import Reader
 from millisight.cli.options import one_model, setting_options
 from millisight.errors import BadFeatures, DataError
@@ -20,8 +21,10 @@ from millisight.pictures import pictures_in
 from millisight.settings import load_settings
 
 
-@click.command(short_help="Find the pictures most like these.")
-@click.argument("queries", nargs=-1, required=True, metavar="QUERY...")
+@click.command()
+@click.argument(
+    "queries", nargs=-1, required=True, metavar="QUERY...", shell_complete=complete_file
+)
 @click.option(
     "--in",
     "source",

@@ -19,7 +19,7 @@ from millisight.cli.built import (
 from millisight.cli.options import setting_options
 
 
-@click.command(short_help="Make a bundle of your own classes from a folder of pictures.")
+@click.command()
 @click.argument("data", type=click.Path(path_type=Path))
 @click.option("--name", required=True, help="Name of the bundle.")
 @click.option(
@@ -90,7 +90,9 @@ def train(dry_run: bool, as_json: bool, **options: Any) -> None:
 
     wanted = TrainOptions(**options)
     if dry_run:
-        look(wanted, console_steps(console), say)
+        data = look(wanted, console_steps(console), say)
+        if as_json:
+            click.echo(data.findings.model_dump_json())
         return
     bundle = train_bundle(wanted, settings, console_steps(console), say)
     tell(bundle, served_as=bundle.manifest.name, as_json=as_json)

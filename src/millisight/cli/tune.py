@@ -17,12 +17,14 @@ from rich.table import Table
 
 from millisight.bundle import open_bundle
 from millisight.cli.options import one_model, setting_options
+from millisight.cli.tables import show
 from millisight.cpu import find_cores
 from millisight.errors import GoalMissed
 from millisight.image import Limits
 from millisight.photographs import photographs_in, self_made
 from millisight.record import COLUMNS, Run, cpu_model, row_of, rows_of, settings_of, write
-from millisight.settings import given_settings, load_settings, settings_file
+from millisight.settings import load_settings
+from millisight.sources import given_settings, settings_file
 from millisight.trial import measure
 from millisight.tuning import Arrangement, Choice, Measurement, choose
 
@@ -42,7 +44,7 @@ def _milliseconds(
     return milliseconds
 
 
-@click.command(short_help="Find the best settings for this machine.")
+@click.command()
 @click.option(
     "--p99",
     callback=_milliseconds,
@@ -169,7 +171,7 @@ def _show(run: Run, choice: Choice | None) -> None:
     chosen = choice and ("last", *row_of(choice.measurement))
     for row in rows_of(run):
         table.add_row(*row, style="bold green" if row == chosen else "")
-    Console().print(table)
+    show(table)
     if choice is not None:
         click.echo(f"Best: {_told(choice.measurement.load.arrangement)}. {choice.reason}")
 
@@ -204,7 +206,7 @@ def _next_steps(
         yield f"Serve with it: millisight serve {options}".rstrip()
     given = given_settings(flags)
     for name, number in settings_of(choice.measurement.load.arrangement).items():
-        if name in given and not given[name].origin.startswith("file "):
+        if name in given and given[name].source != "file":
             yield (
                 f"But {given[name].origin} says {given[name].value}, and wins over the file: "
                 f"take it away, or make it {number}."

@@ -13,6 +13,7 @@ from starlette.types import ASGIApp
 from millisight.bundle import Bundle
 from millisight.server import about, admin, dialects, embed, explain, metrics, predict
 from millisight.server.about import STATIC, Static
+from millisight.server.access import AccessLog
 from millisight.server.boundary import Boundary
 from millisight.server.dialects.grpc_port import grpc_server
 from millisight.server.door import Door, read_keys
@@ -73,8 +74,8 @@ def create_app(
         app.include_router(module.router)
     app.mount("/static", Static(directory=STATIC), name="static")
     add_error_handlers(app)
-    stack = _guarded(_layers(app), settings)
-    app.middleware_stack = Boundary(stack, service.observer.responded)
+    stack = Boundary(_guarded(_layers(app), settings), service.observer.responded)
+    app.middleware_stack = AccessLog(stack) if settings.access_log else stack
     return app
 
 

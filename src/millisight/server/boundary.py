@@ -34,6 +34,21 @@ _SECURITY_HEADERS = (
 _HARMLESS = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 
 
+class RequestIds:
+    """Names for requests: the caller's own where it is harmless, else a new one."""
+
+    def __init__(self) -> None:
+        # Random once and then counted: random bytes cost a system call each time.
+        self._own = secrets.token_hex(8)
+        self._number = itertools.count(1)
+
+    def of(self, given: str) -> str:
+        """The id of a request that came with ``given``, which may be anything."""
+        if _HARMLESS.fullmatch(given):
+            return given
+        return f"{self._own}{next(self._number):016x}"
+
+
 class Boundary:
     """ASGI middleware: the id is the caller's own where it is harmless, else a new one; it is in
     ``request.state.request_id`` and in the answer's header."""
@@ -42,9 +57,7 @@ class Boundary:
         """``responded`` is told of every answer: the request's scope and the status."""
         self.app = app
         self.responded = responded
-        # Random once and then counted: random bytes cost a system call each time.
-        self._own = secrets.token_hex(8)
-        self._number = itertools.count(1)
+        self._ids = RequestIds()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -53,9 +66,7 @@ class Boundary:
         given = next((value for name, value in scope["headers"] if name == HEADER), b"").decode(
             "latin-1"
         )
-        request_id = (
-            given if _HARMLESS.fullmatch(given) else f"{self._own}{next(self._number):016x}"
-        )
+        request_id = self._ids.of(given)
         state = scope.setdefault("state", {})
         state["request_id"] = request_id
         # Where another server than ours calls, nobody knows of a time before now.
@@ -74,9 +85,9 @@ class Boundary:
         try:
             await self.app(scope, receive, send_with_id)
         except ClientDisconnect:
-            logger.debug("Request %s: the client went away", request_id)
+            logger.debug("The client went away", extra={"request_id": request_id})
         except Exception:
-            logger.exception("Request %s failed", request_id)
+            logger.exception("Request %s failed", request_id, extra={"request_id": request_id})
             if started:
                 raise  # Half an answer is out: only closing the connection tells the client.
             response = problem(

@@ -11,6 +11,7 @@ from pydantic import BaseModel
 
 from millisight.answers import Embedding
 from millisight.errors import BadParameter
+from millisight.server.access import note_answer
 from millisight.server.intake import (
     DEADLINE_PARAMETER,
     JSON,
@@ -79,6 +80,7 @@ async def _respond(request: Request, service: Service, patience: Patience) -> Re
         embedding = await service.embed(
             name, picture, normalize=normalize, deadline=patience.deadline
         )
+    note_answer(request, embedding.model, embedding)
     parts, server_timing = timings_of(embedding.timings_ms)
     headers = {"Server-Timing": server_timing, "Vary": "Accept"}
     if kind == NPY:

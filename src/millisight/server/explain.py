@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from millisight.errors import BadParameter
 from millisight.explainer import Explanation
 from millisight.heatmap import overlay
+from millisight.server.access import note_answer
 from millisight.server.intake import (
     DEADLINE_PARAMETER,
     JSON,
@@ -92,6 +93,7 @@ async def _respond(request: Request, service: Service, patience: Patience) -> Re
         explanation = await service.explain(
             name, picture, top_k, classes, deadline=patience.deadline
         )
+    note_answer(request, explanation.model, explanation)
     parts, server_timing = timings_of(explanation.timings_ms)
     headers = {"Server-Timing": server_timing, "Vary": "Accept"}
     if kind == PNG:

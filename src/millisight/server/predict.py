@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field
 
 from millisight.answers import Result, Timings
 from millisight.classifier import Classifier
+from millisight.server.access import note_answer
 from millisight.server.intake import (
     DEADLINE_PARAMETER,
     MODEL_PARAMETER,
@@ -94,6 +95,7 @@ async def _respond(request: Request, service: Service, patience: Patience) -> Re
     if cached:
         # What this answer cost, not what it once cost somebody else.
         timings = Timings(0.0, 0.0, 0.0, total=round((time.monotonic() - started) * 1e3, 3))
+    note_answer(request, served.name, result, cached=cached)
     return _response(result, timings, etag, cached=cached)
 
 

@@ -14,6 +14,7 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 from millisight.errors import BadParameter, MillisightError, Overloaded, Unauthorized
+from millisight.server.access import note
 
 
 class Problem(BaseModel):
@@ -48,6 +49,7 @@ def problem(
     headers: dict[str, str] | None = None,
 ) -> JSONResponse:
     """A response in the one shape."""
+    note(request, error=code)
     body = Problem(error=error, code=code, hint=hint, request_id=request.state.request_id)
     return JSONResponse(body.model_dump(), status_code=status, headers=headers)
 

@@ -110,6 +110,7 @@ class Supervisor(Multiprocess):
 
     def terminate_all(self) -> None:
         """Let the workers drain; connections that come now are refused, not left to wait."""
+        logger.info("Stopping; what was begun is answered first")
         for listener in self.sockets:
             listener.close()
         super().terminate_all()

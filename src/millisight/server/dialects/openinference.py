@@ -12,6 +12,7 @@ from fastapi.responses import JSONResponse
 from starlette.routing import Route
 
 from millisight.server import about
+from millisight.server.access import note
 from millisight.server.dialects import model
 from millisight.server.dialects.envelope import read_inference, respond
 from millisight.server.dialects.inference import infer
@@ -61,6 +62,7 @@ async def _respond(request: Request, service: Service, patience: Patience) -> Re
         # Found anew: it may have been exchanged while the pictures came in.
         find = partial(model.ready_one, request)
         answer = await infer(service, find, asked, deadline=patience.deadline)
+    note(request, model=answer.model, pictures=len(asked.pictures))
     return await respond(request, answer, asked)
 
 

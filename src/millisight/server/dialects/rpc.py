@@ -6,10 +6,13 @@ import time
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from functools import partial
 from typing import Any
+from urllib.parse import unquote
 
 import grpc
 
 from millisight.errors import BadRequest, DeadlineExceeded, MillisightError
+from millisight.server.access import log_request
+from millisight.server.boundary import HEADER, RequestIds
 from millisight.server.dialects import messages_pb2 as messages
 from millisight.server.dialects import model
 from millisight.server.dialects.batch import most_pictures
@@ -27,6 +30,9 @@ SERVICE = "inference.GRPCInferenceService"
 _OPEN = {"ServerLive", "ServerReady"}
 """What may be asked without a key."""
 
+_LONGEST_NAME = 100
+"""Of a model that is not there: it may be as long as the message."""
+
 _STATUS = {
     401: grpc.StatusCode.UNAUTHENTICATED,
     404: grpc.StatusCode.NOT_FOUND,
@@ -41,6 +47,19 @@ Answer = Callable[[Any, float], Awaitable[Any]]
 """A message, and the deadline in ``time.monotonic`` seconds, to the answer's message."""
 
 
+class _Call:
+    """What the access log tells of a call."""
+
+    def __init__(self, name: str, request_id: str, peer: str) -> None:
+        """``peer`` is as gRPC has it, such as ``ipv4:127.0.0.1:4711``."""
+        self.began = time.monotonic()
+        self.name = name
+        self.path = f"/{SERVICE}/{name}"
+        self.request_id = request_id
+        address = unquote(peer).partition(":")[2].rpartition(":")[0]
+        self.client = address.strip("[]") or None
+
+
 class Rpc:
     """The methods of the protocol's service."""
 
@@ -48,6 +67,7 @@ class Rpc:
         """``keys`` are digests of ``read_keys``; with none, everybody may ask."""
         self._service = service
         self._keys = keys
+        self._ids = RequestIds()
 
     def handler(self) -> grpc.GenericRpcHandler:
         """What a gRPC server needs to answer them."""
@@ -83,30 +103,48 @@ class Rpc:
 
     async def _guarded(self, name: str, answer: Answer, request: Any, context: Any) -> Any:
         """What ``answer`` gives, or its error as gRPC tells errors."""
-        observer = self._service.observer
-        began = time.monotonic()
-
-        def count(status: int) -> None:
-            seconds = time.monotonic() - began
-            observer.metrics.count_at(f"/{SERVICE}/{name}", status, seconds)
-
+        sent = dict(context.invocation_metadata())
+        call = _Call(name, self._ids.of(str(sent.get(HEADER.decode(), ""))), context.peer())
+        context.set_trailing_metadata(((HEADER.decode(), call.request_id),))
+        count = partial(self._count, call, request)
         try:
             if self._keys and name not in _OPEN:
-                check_key(dict(context.invocation_metadata()), self._keys)
+                check_key(sent, self._keys)
             answered = await self._within_deadline(answer, request, context)
         except MillisightError as error:
-            count(error.status)
-            observer.rejected(error.code)
+            count(error.status, error=error.code)
+            self._service.observer.rejected(error.code)
             status = _STATUS.get(error.status, grpc.StatusCode.INVALID_ARGUMENT)
             await context.abort(status, f"{error.message} {error.hint}".strip())
         except Exception:
-            logger.exception("gRPC %s failed", name)
-            count(MillisightError.status)
+            logger.exception("gRPC %s failed", name, extra={"request_id": call.request_id})
+            count(MillisightError.status, error=MillisightError.code)
             await context.abort(
                 grpc.StatusCode.INTERNAL, "Something went wrong inside the server; see its log."
             )
         count(200)
         return answered
+
+    def _count(self, call: "_Call", request: Any, status: int, **fields: Any) -> None:
+        """One answer, for the numbers and for the access log."""
+        seconds = time.monotonic() - call.began
+        self._service.observer.metrics.count_at(call.path, status, seconds)
+        if not self._service.settings.access_log:
+            return
+        if model := getattr(request, "model_name", ""):
+            fields["model"] = model[:_LONGEST_NAME]
+        log_request(
+            f"gRPC {call.path}",
+            status,
+            seconds,
+            quiet=call.name in _OPEN,
+            request_id=call.request_id,
+            client=call.client,
+            method="gRPC",
+            path=call.path,
+            bytes_in=request.ByteSize(),
+            **fields,
+        )
 
     async def _within_deadline(self, answer: Answer, request: Any, context: Any) -> Any:
         seconds = self._service.settings.deadline_ms / 1e3

@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from starlette.routing import Route
 
 from millisight.errors import BadRequest
+from millisight.server.access import note
 from millisight.server.dialects.batch import (
     Sent,
     check_count,
@@ -69,6 +70,7 @@ async def _respond(request: Request, service: Service, patience: Patience) -> Re
     served = ready_one(request)
     with patience.watching():
         scores = await scores_of(service, served, pictures, deadline=patience.deadline)
+    note(request, model=served.name, pictures=len(scores))
     size = sum(one.confidences.size for one in scores) * NUMBER_BYTES
     return await aside(
         size, lambda: JSONResponse({"predictions": [exact(one.confidences) for one in scores]})

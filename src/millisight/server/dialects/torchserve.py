@@ -13,6 +13,7 @@ from starlette.routing import Route
 from millisight.classifier import Classifier
 from millisight.errors import ModelNotFound
 from millisight.server import about
+from millisight.server.access import note_answer
 from millisight.server.intake import Patience, picture_of, within_deadline
 from millisight.server.service import Service
 
@@ -46,9 +47,10 @@ async def _respond(request: Request, service: Service, patience: Patience) -> Re
     served = service.ready_one(name)
     ask = partial(Classifier.submit, picture=picture, top_k=TOP_K, deadline=patience.deadline)
     with patience.watching():
-        result, _ = await service.answer(
+        result, cached = await service.answer(
             served, served.key(picture, TOP_K), ask, deadline=patience.deadline
         )
+    note_answer(request, served.name, result, cached=cached)
     answer: dict[str, float] = {}
     for one in result.predictions:
         # Two classes may have one label; the more confident is the one to tell.
