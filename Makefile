@@ -8,6 +8,8 @@ TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 TORCH := torch==2.14.1 torchvision==0.29.1
 CODE := src tests benchmarks docs deploy
 PIP_FLAGS := --quiet --disable-pip-version-check
+# Of all that torch brings, Python compiles what is imported.
+BUILD_FLAGS := $(PIP_FLAGS) --no-compile
 
 # What the image is called, and further flags for buildah: --build-arg WITH_RESNET18=no, --volume …
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
@@ -15,7 +17,7 @@ IMAGE ?= localhost/millisight:$(VERSION)
 IMAGE_BASE ?=
 IMAGE_BUILD_FLAGS ?=
 
-.PHONY: image image-test messages lock sbom release site site-serve soak fuzz benchmark docs serve build-env resnet18 starter test check test-serve test-build format clean
+.PHONY: image image-test messages lock sbom release site site-serve soak fuzz benchmark docs serve build-env resnet18 starter test check test-side-by-side test-alone test-build format clean
 
 .venv/.installed: pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -26,13 +28,13 @@ IMAGE_BUILD_FLAGS ?=
 .venv-build/.installed: pyproject.toml
 	$(PYTHON) -m venv .venv-build
 	@echo "Installing torch: this takes some minutes …"
-	.venv-build/bin/pip install $(PIP_FLAGS) --index-url $(TORCH_INDEX) --retries 0 --timeout 5 $(TORCH) \
-	  || .venv-build/bin/pip install $(PIP_FLAGS) $(TORCH)
-	.venv-build/bin/pip install $(PIP_FLAGS) --editable '.[build,compare]'
+	.venv-build/bin/pip install $(BUILD_FLAGS) --index-url $(TORCH_INDEX) --retries 0 --timeout 5 $(TORCH) \
+	  || .venv-build/bin/pip install $(BUILD_FLAGS) $(TORCH)
+	.venv-build/bin/pip install $(BUILD_FLAGS) --editable '.[build,compare]'
 	touch $@
 
 .venv-build/.tests-installed: .venv-build/.installed
-	.venv-build/bin/pip install $(PIP_FLAGS) --editable '.[test]'
+	.venv-build/bin/pip install $(BUILD_FLAGS) --editable '.[test]'
 	touch $@
 
 .venv-test/.installed: pyproject.toml
@@ -67,7 +69,11 @@ starter: .venv-build/.installed
 	.venv-build/bin/millisight build efficientnet_lite0 --output src/millisight/starter $(ARGS)
 
 ## test: everything a change must pass, with what it needs installed first
-test: check test-serve test-build
+test: check
+	rm -f .coverage .coverage.*
+	sh tests/e2e/install-browser
+	$(MAKE) --jobs 2 test-side-by-side .venv-build/.tests-installed
+	$(MAKE) test-alone test-build
 	.venv-test/bin/coverage combine --quiet
 	.venv-test/bin/coverage report
 
@@ -79,12 +85,13 @@ check: .venv-test/.installed
 	.venv-test/bin/lint-imports
 
 # Tests that count neither milliseconds nor threads: a start of the command is one thread's work.
-SIDE_BY_SIDE = tests/cli tests/contract tests/dialects tests/docs tests/fuzz $(wildcard tests/test_*.py)
+SIDE_BY_SIDE = $(addprefix tests/,cli client contract dialects docs fuzz hostile/test_corpus.py page) \
+  $(wildcard tests/test_*.py)
 
-test-serve: .venv/.installed .venv-test/.installed
-	rm -f .coverage .coverage.*
-	sh tests/e2e/install-browser
+test-side-by-side: .venv/.installed .venv-test/.installed
 	.venv-test/bin/coverage run -m pytest --numprocesses 2 --dist loadfile $(SIDE_BY_SIDE)
+
+test-alone: .venv/.installed .venv-test/.installed
 	.venv-test/bin/coverage run -m pytest tests $(addprefix --ignore ,$(SIDE_BY_SIDE) tests/build tests/image)
 
 # Two at a time: much of a build is one thread's work. A file's tests share what they build;
