@@ -280,8 +280,10 @@ class Classifier:
 def load(model: str | os.PathLike[str] = "auto", **settings: object) -> Classifier:
     """A classifier for a bundle given by name or path; keywords are settings by name.
 
-    >>> with millisight.load("resnet18", threads=2) as classifier:
-    ...     print(classifier.classify("photo.jpg").predictions[0].label)
+    ```python
+    with millisight.load("resnet18", threads=2) as classifier:
+        print(classifier.classify("photo.jpg").predictions[0].label)
+    ```
 
     Raises ``ModelNotFound``, ``BundleError`` or ``SettingsError``.
     """
