@@ -6,7 +6,7 @@ ARGS ?=
 # cannot be reached.
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 TORCH := torch==2.14.1 torchvision==0.29.1
-CODE := src tests benchmarks docs
+CODE := src tests benchmarks docs deploy
 PIP_FLAGS := --quiet --disable-pip-version-check
 
 # What the image is called, and further flags for buildah: --build-arg WITH_RESNET18=no, --volume …
@@ -15,7 +15,7 @@ IMAGE ?= localhost/millisight:$(VERSION)
 IMAGE_BASE ?=
 IMAGE_BUILD_FLAGS ?=
 
-.PHONY: image image-test messages lock sbom soak fuzz benchmark docs serve build-env resnet18 starter test check test-serve test-build format clean
+.PHONY: image image-test messages lock sbom release site site-serve soak fuzz benchmark docs serve build-env resnet18 starter test check test-serve test-build format clean
 
 .venv/.installed: pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -37,7 +37,7 @@ IMAGE_BUILD_FLAGS ?=
 
 .venv-test/.installed: pyproject.toml
 	$(PYTHON) -m venv .venv-test
-	.venv-test/bin/pip install $(PIP_FLAGS) --editable '.[test,embed,grpc]'
+	.venv-test/bin/pip install $(PIP_FLAGS) --editable '.[test,docs,embed,grpc]'
 	touch $@
 
 .venv-fuzz/.installed: pyproject.toml
@@ -47,7 +47,8 @@ IMAGE_BUILD_FLAGS ?=
 
 .venv-release/.installed: Makefile
 	$(PYTHON) -m venv .venv-release
-	.venv-release/bin/pip install $(PIP_FLAGS) 'cyclonedx-bom>=7.5' 'grpcio-tools==1.81.1' 'pip-tools>=7.6'
+	.venv-release/bin/pip install $(PIP_FLAGS) 'build>=1.5' 'cyclonedx-bom>=7.5' 'grpcio-tools==1.81.1' \
+	  'pip-tools>=7.6' 'twine>=6.2'
 	touch $@
 
 ## serve: answer on http://127.0.0.1:8000; options go in ARGS="--port 9000"
@@ -78,7 +79,7 @@ check: .venv-test/.installed
 	.venv-test/bin/lint-imports
 
 # Tests that count neither milliseconds nor threads: a start of the command is one thread's work.
-SIDE_BY_SIDE = tests/cli tests/contract tests/dialects tests/fuzz $(wildcard tests/test_*.py)
+SIDE_BY_SIDE = tests/cli tests/contract tests/dialects tests/docs tests/fuzz $(wildcard tests/test_*.py)
 
 test-serve: .venv/.installed .venv-test/.installed
 	rm -f .coverage .coverage.*
@@ -128,6 +129,15 @@ sbom: .venv-release/.installed
 	.venv-release/bin/cyclonedx-py requirements requirements.lock --pyproject pyproject.toml \
 	  --output-reproducible --output-format JSON --output-file dist/millisight.cdx.json
 
+## release: build wheel, sdist and bill of materials, and try both where nothing else is installed
+release: .venv-release/.installed
+	.venv-release/bin/python deploy/release.py check
+	rm -rf dist
+	SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) .venv-release/bin/python -m build --outdir dist
+	.venv-release/bin/twine check --strict dist/*
+	$(MAKE) sbom
+	.venv-release/bin/python deploy/release.py try dist/*.whl dist/*.tar.gz
+
 ## messages: the classes of the gRPC service's messages, from messages.proto
 messages: .venv-release/.installed
 	.venv-release/bin/python -m grpc_tools.protoc -I src --python_out=src --pyi_out=src \
@@ -137,10 +147,19 @@ messages: .venv-release/.installed
 docs: .venv-test/.installed
 	.venv-test/bin/python docs/generate.py
 
+## site: the documents as a site, in site/; a link that leads nowhere ends it
+site: .venv-test/.installed
+	.venv-test/bin/zensical build --strict --clean
+	.venv-test/bin/python docs/links.py site
+
+## site-serve: the same at http://127.0.0.1:8001, built again as often as a page is saved
+site-serve: .venv-test/.installed
+	.venv-test/bin/zensical serve
+
 ## format: put the code into its one form
 format: .venv-test/.installed
 	.venv-test/bin/ruff format $(CODE)
 	.venv-test/bin/ruff check --fix $(CODE)
 
 clean:
-	rm -rf .venv .venv-build .venv-test .coverage .coverage.* dist
+	rm -rf .venv .venv-build .venv-test .coverage .coverage.* .cache dist site
