@@ -18,8 +18,10 @@ from millisight.errors import MillisightError
 class AsyncClient:
     """``Client`` for asyncio: each method does and raises what the one of its name does there.
 
-    >>> async with millisight.AsyncClient("http://127.0.0.1:8000") as client:
-    ...     print((await client.predict("photo.jpg")).predictions[0].label)
+    ```python
+    async with millisight.AsyncClient("http://127.0.0.1:8000") as client:
+        print((await client.predict("photo.jpg")).predictions[0].label)
+    ```
     """
 
     def __init__(

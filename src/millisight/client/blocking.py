@@ -17,8 +17,10 @@ from millisight.errors import MillisightError
 class Client:
     """Asks one server, with connections that stay open. Thread-safe; a context manager.
 
-    >>> with millisight.Client("http://127.0.0.1:8000") as client:
-    ...     print(client.predict("photo.jpg").predictions[0].label)
+    ```python
+    with millisight.Client("http://127.0.0.1:8000") as client:
+        print(client.predict("photo.jpg").predictions[0].label)
+    ```
 
     Every method raises what the server answers as the class of ``millisight.errors`` that it is
     there, with ``request_id`` and ``hint``; ``Unreachable`` where there is no server,
