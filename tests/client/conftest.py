@@ -26,9 +26,9 @@ Ask = Callable[..., Any]
 
 @pytest.fixture(scope="package")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """It wants a key, and four pictures are all that may wait."""
+    """It wants a key, and two pictures are all that may wait."""
     home = tmp_path_factory.mktemp("home")
-    limits = {"threads": 1, "max-queue": 4, "max-upload-mb": 4, "deadline-ms": 60_000}
+    limits = {"threads": 1, "max-queue": 2, "max-upload-mb": 4, "deadline-ms": 60_000}
     options = [text for name, value in limits.items() for text in (f"--{name}", str(value))]
     with ExitStack() as stack:
         with pytest.MonkeyPatch.context() as patch:
