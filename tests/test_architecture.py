@@ -58,7 +58,7 @@ def test_what_only_an_extra_needs_is_not_loaded_before(statement: str) -> None:
 @pytest.mark.parametrize(
     ("statement", "absent"),
     [
-        ("import millisight; millisight.Client; millisight.AsyncClient", {"httpx", "tenacity"}),
+        ("import millisight; millisight.Client; millisight.AsyncClient", {"httpx2", "tenacity"}),
         ("import millisight; millisight.Client('http://localhost').ready()", set()),
     ],
     ids=["named", "used"],

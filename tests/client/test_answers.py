@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
 
-import httpx
+import httpx2
 import numpy as np
 import pytest
 from PIL import Image
@@ -104,7 +104,7 @@ def test_a_refused_picture_is_the_servers_own_error(
 ) -> None:
     with pytest.raises(kind) as refused:
         ask(server.url, "predict", picture, api_key=KEY, request_id="mine-2")
-    asked = httpx.post(
+    asked = httpx2.post(
         f"{server.url}/predict", content=picture, headers={"Authorization": f"Bearer {KEY}"}
     ).json()
     error = refused.value

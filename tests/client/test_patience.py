@@ -61,7 +61,7 @@ def port() -> int:
 
 
 def test_a_server_that_restarts_is_waited_for(tmp_path: Path, port: int) -> None:
-    with Client(f"http://127.0.0.1:{port}", timeout=60) as client:
+    with Client(f"http://127.0.0.1:{port}", timeout=180) as client:
         with running(tmp_path, "--port", str(port)):
             assert client.predict(CAT).cached is False
             assert (client.ready(), client.live()) == (True, True)

@@ -34,7 +34,7 @@ class Client:
     ) -> None:
         """``timeout`` is what one call may take in seconds, with all its attempts and pauses;
         without ``retry`` there is one attempt. Raises ``BadParameter``, and ``ExtraMissing`` where
-        httpx and tenacity are not installed.
+        httpx2 and tenacity are not installed.
         """
         try:
             from millisight.client.wire import Wire

@@ -1,4 +1,4 @@
-"""Requests over httpx: what is tried again, when, and what failures are called.
+"""Requests over httpx2: what is tried again, when, and what failures are called.
 
 Tried again is what a server did not begin, 429 and 503, what never reached it, and what the
 connection broke under: no call changes anything, so that one more does no harm. Not what took too
@@ -16,7 +16,7 @@ from importlib.metadata import version
 from socket import gaierror
 from typing import Any
 
-import httpx
+import httpx2
 from tenacity import (
     AsyncRetrying,
     RetryCallState,
@@ -37,7 +37,7 @@ logger = logging.getLogger(__name__)
 _CONNECT_SECONDS = 5.0
 """After this a server is taken to be away; connecting takes milliseconds where it is there."""
 
-_LIMITS = httpx.Limits(
+_LIMITS = httpx2.Limits(
     max_connections=100,
     max_keepalive_connections=100,
     # The server closes after five seconds: a little before, nobody sends into a closing one.
@@ -54,7 +54,7 @@ class Wire:
         """``seconds`` is what one call may take in all. Raises ``BadParameter``."""
         self._patience = _Patience(url, seconds, retry=retry)
         with self._patience.translated():
-            self._http = httpx.Client(**_options(url, api_key))
+            self._http = httpx2.Client(**_options(url, api_key))
 
     def send(self, call: Call, *, retry: bool = True) -> Reply:
         """What the server answers in the end, whatever its status.
@@ -80,7 +80,7 @@ class AsyncWire:
         """See ``Wire``."""
         self._patience = _Patience(url, seconds, retry=retry)
         with self._patience.translated():
-            self._http = httpx.AsyncClient(**_options(url, api_key))
+            self._http = httpx2.AsyncClient(**_options(url, api_key))
 
     async def send(self, call: Call, *, retry: bool = True) -> Reply:
         """See ``Wire.send``."""
@@ -124,26 +124,26 @@ class _Patience:
 
     @contextmanager
     def translated(self) -> Iterator[None]:
-        """Errors of httpx become this package's within."""
+        """Errors of httpx2 become this package's within."""
         try:
             yield
-        except (httpx.HTTPError, UnicodeEncodeError) as error:
+        except (httpx2.HTTPError, UnicodeEncodeError) as error:
             raise self._translation(error) from error
 
     def _translation(self, error: Exception) -> MillisightError:
         reason = re.sub(r"^\[Errno \S+\] ", "", str(error)).rstrip(".") or type(error).__name__
         match error:
-            case httpx.ConnectError() | httpx.ConnectTimeout() | httpx.ProxyError():
+            case httpx2.ConnectError() | httpx2.ConnectTimeout() | httpx2.ProxyError():
                 return Unreachable(
                     f"No server can be reached at {self._url}: {reason}.",
                     hint="Is the address right? On the server's machine: millisight serve",
                 )
-            case httpx.TimeoutException():
+            case httpx2.TimeoutException():
                 return DeadlineExceeded(
                     f"{self._url} has not answered within {self._seconds:g} s.",
                     hint="Give the client a longer timeout, or look what keeps the server.",
                 )
-            case httpx.LocalProtocolError() | UnicodeEncodeError():
+            case httpx2.LocalProtocolError() | UnicodeEncodeError():
                 # Not with the reason, which would show the key.
                 return BadParameter(
                     "The API key or the request id cannot be sent.",
@@ -163,11 +163,11 @@ def _options(url: str, api_key: str) -> dict[str, Any]:
     return {"base_url": _address(url), "headers": headers, "limits": _LIMITS}
 
 
-def _address(url: str) -> httpx.URL:
+def _address(url: str) -> httpx2.URL:
     try:
-        parsed = httpx.URL(url)
-    except httpx.InvalidURL:
-        parsed = httpx.URL()
+        parsed = httpx2.URL(url)
+    except httpx2.InvalidURL:
+        parsed = httpx2.URL()
     if parsed.scheme not in {"http", "https"} or not parsed.host:
         raise BadParameter(
             f"{url!r} is not the address of a server.",
@@ -184,11 +184,11 @@ def _request(call: Call, ends: float) -> dict[str, Any]:
         "params": call.query,
         "headers": call.headers,
         "content": call.body,
-        "timeout": httpx.Timeout(left, connect=min(left, _CONNECT_SECONDS)),
+        "timeout": httpx2.Timeout(left, connect=min(left, _CONNECT_SECONDS)),
     }
 
 
-def _reply(response: httpx.Response) -> Reply:
+def _reply(response: httpx2.Response) -> Reply:
     return Reply(response.status_code, response.headers, response.content)
 
 
@@ -198,10 +198,10 @@ def _is_busy(reply: Reply) -> bool:
 
 def _is_harmless(error: BaseException) -> bool:
     match error:
-        case httpx.ConnectError():
+        case httpx2.ConnectError():
             # A wrong name or certificate is a mistake, and stays one.
             return not any(isinstance(one, gaierror | ssl.SSLError) for one in _causes(error))
-        case httpx.ConnectTimeout() | httpx.RemoteProtocolError() | httpx.NetworkError():
+        case httpx2.ConnectTimeout() | httpx2.RemoteProtocolError() | httpx2.NetworkError():
             return True
         case _:
             return False
