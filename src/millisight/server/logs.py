@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from pythonjsonlogger.core import RESERVED_ATTRS, LogData, merge_record_extra
 from pythonjsonlogger.json import JsonFormatter
@@ -98,9 +98,22 @@ def _escaped(character: "re.Match[str]") -> str:
     return character[0].encode("unicode_escape").decode("ascii")
 
 
+class _Stderr(logging.StreamHandler[TextIO]):
+    """Line by line, and quiet once nobody reads: what Python's own stream cannot write it keeps,
+    and ends the process with status 120."""
+
+    def __init__(self) -> None:
+        stream = open(2, "w", 1, "utf-8", "backslashreplace", closefd=False)  # noqa: SIM115
+        super().__init__(stream)
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 (logging's name)
+        if not isinstance(sys.exc_info()[1], OSError):
+            super().handleError(record)
+
+
 def set_up_logs(settings: Settings) -> None:
     """Have everything in this process logged to stderr as ``settings`` say."""
-    handler = logging.StreamHandler()
+    handler = _Stderr()
     handler.setFormatter(_Json() if settings.log_format == "json" else _Text())
     logging.basicConfig(level=settings.log_level.upper(), handlers=[handler], force=True)
     logging.captureWarnings(capture=True)
