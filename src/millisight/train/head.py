@@ -54,7 +54,9 @@ def fit_head(
         views = [scaler.transform(plain), scaler.transform(mirrored)]
         counts = np.asarray(weights)[classes]
         strength = _choose(views[0], classes, counts, seed)
-        model = _fit(np.concatenate(views), np.tile(classes, 2), np.tile(counts, 2), strength)
+        # Losses are added up, so that each view of a picture loosens the reins as another would.
+        each = strength / len(views)
+        model = _fit(np.concatenate(views), np.tile(classes, 2), np.tile(counts, 2), each)
         _store(model, scaler, layer)
 
 
