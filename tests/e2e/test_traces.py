@@ -8,12 +8,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
+import numpy as np
 import pytest
+from tritonclient.grpc import InferenceServerClient, InferInput
+from tritonclient.utils import InferenceServerException
 
 import millisight
 from millisight.cli import exit_codes
 from millisight.errors import SettingsError
 from millisight.settings import load_settings
+from tests.dialects.conftest import free_port
 from tests.e2e.conftest import Server, running
 from tests.e2e.test_workers import workers
 from tests.support import encode, solid, texture
@@ -40,7 +44,14 @@ def picture(seed: int) -> bytes:
 
 
 @pytest.fixture(scope="module")
-def traced(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, Collector]]:
+def grpc_port() -> int:
+    return free_port()
+
+
+@pytest.fixture(scope="module")
+def traced(
+    tmp_path_factory: pytest.TempPathFactory, grpc_port: int
+) -> Iterator[tuple[Server, Collector]]:
     """Two workers, told by the environment as every OpenTelemetry program is."""
     home = tmp_path_factory.mktemp("home")
     with pytest.MonkeyPatch.context() as patch, collecting() as collector:
@@ -52,7 +63,7 @@ def traced(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, C
             "RESOURCE_ATTRIBUTES": "deployment.environment.name=hall-2",
         }.items():
             patch.setenv(f"OTEL_{name}", value)
-        with running(home, "--workers", "2") as server:
+        with running(home, "--workers", "2", "--grpc-port", str(grpc_port)) as server:
             yield server, collector
 
 
@@ -154,6 +165,32 @@ def test_other_servers_clients_are_followed_too(traced: tuple[Server, Collector]
     request, *stages = collector.of(trace_id(8), 4)
     assert request.name == "POST /v2/models/{model}/infer"
     assert {stage.parent for stage in stages} == {request.own}
+
+
+def test_calls_over_grpc_are_followed_and_their_refusals(
+    traced: tuple[Server, Collector], grpc_port: int
+) -> None:
+    _, collector = traced
+    tensor = InferInput("image", [1], "BYTES")
+    tensor.set_data_from_numpy(np.array([picture(13)], object))
+    with InferenceServerClient(f"127.0.0.1:{grpc_port}") as client:
+        assert client.is_server_live(headers=context(15))
+        client.infer("starter", [tensor], headers=context(13))
+        with pytest.raises(InferenceServerException):
+            client.get_model_metadata("none", headers=context(14))
+    call, *stages = collector.of(trace_id(13), 4)
+    service = "inference.GRPCInferenceService"
+    assert (call.name, call.kind, call.parent) == (f"{service}/ModelInfer", SERVER, PARENT)
+    assert call.attributes == {
+        "rpc.system": "grpc",
+        "rpc.service": service,
+        "rpc.method": "ModelInfer",
+        "millisight.answer": "computed",
+    }
+    assert {stage.parent for stage in stages} == {call.own}
+    [refused] = collector.of(trace_id(14), 1)
+    assert refused.attributes["millisight.error"] == "model_not_found"
+    assert collector.of(trace_id(15)) == []
 
 
 def test_who_is_not_sampled_and_who_asks_for_health_leaves_no_trace(
