@@ -8,9 +8,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
+import numpy as np
 import pytest
+from tritonclient.grpc import InferenceServerClient, InferInput
+from tritonclient.utils import InferenceServerException
 
+import millisight
+from millisight.cli import exit_codes
+from millisight.errors import SettingsError
+from millisight.settings import load_settings
+from tests.dialects.conftest import free_port
 from tests.e2e.conftest import Server, running
+from tests.e2e.test_workers import workers
 from tests.support import encode, solid, texture
 
 pytest.importorskip("opentelemetry.sdk", reason="needs the extra otel")
@@ -35,20 +44,27 @@ def picture(seed: int) -> bytes:
 
 
 @pytest.fixture(scope="module")
-def traced(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, Collector]]:
+def grpc_port() -> int:
+    return free_port()
+
+
+@pytest.fixture(scope="module")
+def traced(
+    tmp_path_factory: pytest.TempPathFactory, grpc_port: int
+) -> Iterator[tuple[Server, Collector]]:
+    """Two workers, told by the environment as every OpenTelemetry program is."""
     home = tmp_path_factory.mktemp("home")
-    with (
-        pytest.MonkeyPatch.context() as patch,
-        collecting() as collector,
-    ):
-        patch.setenv("OTEL_BSP_SCHEDULE_DELAY", "100")
-        with running(home, "--otlp-endpoint", collector.url) as server:
+    with pytest.MonkeyPatch.context() as patch, collecting() as collector:
+        for name, value in {
+            "BSP_SCHEDULE_DELAY": "500",
+            "EXPORTER_OTLP_ENDPOINT": collector.url,
+            "EXPORTER_OTLP_COMPRESSION": "gzip",
+            "SERVICE_NAME": "sorting",
+            "RESOURCE_ATTRIBUTES": "deployment.environment.name=hall-2",
+        }.items():
+            patch.setenv(f"OTEL_{name}", value)
+        with running(home, "--workers", "2", "--grpc-port", str(grpc_port)) as server:
             yield server, collector
-
-
-def test_it_says_where_traces_go(traced: tuple[Server, Collector]) -> None:
-    server, collector = traced
-    assert f"  traces   to {collector.url}" in server.printed
 
 
 def test_a_request_is_a_span_and_its_stages_are_spans_below_it(
@@ -85,8 +101,10 @@ def test_a_request_is_a_span_and_its_stages_are_spans_below_it(
         assert stage.milliseconds == pytest.approx(timings[stage.name], abs=0.002)
         # Two clocks are read one after the other.
         assert request.start - 10**6 <= stage.start <= stage.end <= request.end + 10**6
-    assert request.resource["service.name"] == "millisight"
-    assert request.resource["process.pid"] == server.process.pid
+    assert request.resource["service.name"] == "sorting"
+    assert request.resource["deployment.environment.name"] == "hall-2"
+    assert request.resource["service.version"] == millisight.__version__
+    assert request.resource["process.pid"] in workers(server)
     assert collector.paths == {"/v1/traces"}
 
 
@@ -107,8 +125,10 @@ def test_no_span_has_anything_of_the_picture(traced: tuple[Server, Collector]) -
 
 def test_what_is_remembered_goes_through_no_stage(traced: tuple[Server, Collector]) -> None:
     server, collector = traced
-    for number in (3, 4):
-        httpx.post(f"{server.url}/predict", content=picture(3), headers=context(number))
+    # Both on one connection, so that one worker answers them.
+    with httpx.Client(base_url=server.url) as client:
+        for number in (3, 4):
+            client.post("/predict", content=picture(3), headers=context(number))
     collector.of(trace_id(3), 4)
     [request] = collector.of(trace_id(4), 1)
     assert request.attributes["millisight.answer"] == "remembered"
@@ -147,6 +167,32 @@ def test_other_servers_clients_are_followed_too(traced: tuple[Server, Collector]
     assert {stage.parent for stage in stages} == {request.own}
 
 
+def test_calls_over_grpc_are_followed_and_their_refusals(
+    traced: tuple[Server, Collector], grpc_port: int
+) -> None:
+    _, collector = traced
+    tensor = InferInput("image", [1], "BYTES")
+    tensor.set_data_from_numpy(np.array([picture(13)], object))
+    with InferenceServerClient(f"127.0.0.1:{grpc_port}") as client:
+        assert client.is_server_live(headers=context(15))
+        client.infer("starter", [tensor], headers=context(13))
+        with pytest.raises(InferenceServerException):
+            client.get_model_metadata("none", headers=context(14))
+    call, *stages = collector.of(trace_id(13), 4)
+    service = "inference.GRPCInferenceService"
+    assert (call.name, call.kind, call.parent) == (f"{service}/ModelInfer", SERVER, PARENT)
+    assert call.attributes == {
+        "rpc.system": "grpc",
+        "rpc.service": service,
+        "rpc.method": "ModelInfer",
+        "millisight.answer": "computed",
+    }
+    assert {stage.parent for stage in stages} == {call.own}
+    [refused] = collector.of(trace_id(14), 1)
+    assert refused.attributes["millisight.error"] == "model_not_found"
+    assert collector.of(trace_id(15)) == []
+
+
 def test_who_is_not_sampled_and_who_asks_for_health_leaves_no_trace(
     traced: tuple[Server, Collector],
 ) -> None:
@@ -180,28 +226,18 @@ def test_without_a_parent_a_trace_begins_here(traced: tuple[Server, Collector]) 
     collector.of(request.trace, 4)
 
 
-def test_several_workers_send_what_the_environment_asks_for(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_every_worker_sends_and_what_is_left_is_sent_at_the_end(
+    traced: tuple[Server, Collector],
 ) -> None:
-    with collecting() as collector:
-        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url)
-        monkeypatch.setenv("OTEL_SERVICE_NAME", "sorting")
-        monkeypatch.setenv("OTEL_RESOURCE_ATTRIBUTES", "deployment.environment.name=hall-2")
-        monkeypatch.setenv("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip")
-        with running(tmp_path, "--workers", "2") as server:
-            assert f"  traces   to {collector.url}" in server.printed
-            for number in range(30):
-                httpx.post(
-                    f"{server.url}/predict", content=picture(number), headers=context(number)
-                ).raise_for_status()
-            # What is left is sent before it ends.
-            assert server.stop() == 0
-        for number in range(30):
-            collector.of(trace_id(number), 4)
+    server, collector = traced
+    numbers = range(20, 50)
+    for number in numbers:
+        # Each on a connection of its own: all of them at one worker happens once in 10^8.
+        httpx.post(f"{server.url}/predict", content=picture(20), headers=context(number))
+    assert server.stop() == 0
+    for number in numbers:
+        assert collector.of(trace_id(number))[0].name == "POST /predict"
     assert len({span.resource["process.pid"] for span in collector.spans}) == 2
-    for span in collector.spans:
-        assert span.resource["service.name"] == "sorting"
-        assert span.resource["deployment.environment.name"] == "hall-2"
 
 
 def test_a_collector_that_is_not_there_costs_no_answer_and_no_end(
@@ -210,6 +246,7 @@ def test_a_collector_that_is_not_there_costs_no_answer_and_no_end(
     monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "50")
     # Nothing listens at port 9.
     with running(tmp_path, "--otlp-endpoint", "http://127.0.0.1:9") as server:
+        assert "  traces   to http://127.0.0.1:9" in server.printed
         for number in range(5):
             httpx.post(f"{server.url}/predict", content=picture(number)).raise_for_status()
         time.sleep(0.2)
@@ -218,41 +255,26 @@ def test_a_collector_that_is_not_there_costs_no_answer_and_no_end(
         assert time.monotonic() - began < 5
 
 
-@pytest.fixture
-def without_extra(tmp_path: Path) -> dict[str, str]:
-    """An environment in which the SDK cannot be imported."""
+def test_who_has_not_the_extra_is_told_how_to_get_it_if_they_asked_for_it(tmp_path: Path) -> None:
     (tmp_path / "opentelemetry" / "sdk").mkdir(parents=True)
     (tmp_path / "opentelemetry" / "sdk" / "__init__.py").write_text("raise ImportError")
-    first = os.pathsep.join(filter(None, [str(tmp_path), os.environ.get("PYTHONPATH")]))
-    return {"PYTHONPATH": first, "MILLISIGHT_HOME": str(tmp_path)}
+    first = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+    own = os.environ | {"PYTHONPATH": first, "MILLISIGHT_HOME": str(tmp_path)}
 
+    def serve(*arguments: str, **environ: str) -> "subprocess.CompletedProcess[str]":
+        line = [sys.executable, "-m", "millisight", "serve", *arguments]
+        return subprocess.run(line, env=own | environ, capture_output=True, text=True, check=False)
 
-def test_where_the_packages_are_missing_it_says_which(without_extra: dict[str, str]) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "millisight", "serve", "--otlp-endpoint", "http://127.0.0.1:9"],
-        env=os.environ | without_extra, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 6
+    done = serve("--otlp-endpoint", "http://127.0.0.1:9")
+    assert done.returncode == exit_codes.NOT_INSTALLED
     assert "Sending traces needs packages that are not installed." in done.stderr
     assert "pip install 'millisight[otel]'" in done.stderr
+    # The environment may ask it of everybody; then it is another error that ends this one.
+    done = serve("--model", "none", OTEL_EXPORTER_OTLP_ENDPOINT="http://127.0.0.1:9")
+    assert "No traces are sent to http://127.0.0.1:9." in done.stderr
+    assert done.returncode == exit_codes.MODEL_NOT_FOUND
 
 
-def test_what_the_environment_asks_for_everybody_stops_nobody_without_them(
-    without_extra: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name, value in without_extra.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9")
-    with running(tmp_path) as server:
-        assert not any("traces" in line for line in server.printed)
-        httpx.post(f"{server.url}/predict", content=picture(1)).raise_for_status()
-
-
-def test_an_address_must_be_one(tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "millisight", "serve", "--otlp-endpoint", "collector:4318"],
-        env=os.environ | {"MILLISIGHT_HOME": str(tmp_path)},
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 2
-    assert "otlp_endpoint" in done.stderr
+def test_an_address_must_be_one() -> None:
+    with pytest.raises(SettingsError, match="otlp_endpoint cannot be 'collector:4318'"):
+        load_settings({"otlp_endpoint": "collector:4318"}, {})
