@@ -5,7 +5,6 @@ import logging
 import socket
 import sys
 import time
-import warnings
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -20,11 +19,11 @@ from millisight.cli import exit_codes
 from millisight.cli.options import setting_options
 from millisight.cpu import Cores, find_cores
 from millisight.devices import CPU, check_device
-from millisight.memory import give_back_large_pieces
 from millisight.server import create_app
 from millisight.server.dialects.grpc_port import check_installed
 from millisight.server.door import read_keys
 from millisight.server.listeners import listen, reserve
+from millisight.server.process import prepare_process
 from millisight.server.protocol import uvicorn_options
 from millisight.server.workers import (
     CORES_PER_WORKER,
@@ -89,16 +88,12 @@ def serve(**flags: Any) -> None:
 
 def _set_up(log_level: str) -> None:
     """What every process of the server needs first."""
-    give_back_large_pieces()
+    prepare_process()
     logging.basicConfig(
         level=log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
     if log_level != "debug":
         logging.getLogger("uvicorn").setLevel(logging.WARNING)  # the greeting says it all
-    # Broken forms are strangers' mistakes: they are answered, and the log is not for them.
-    logging.getLogger("python_multipart").setLevel(logging.ERROR)
-    # Pillow warns of damaged metadata in strangers' files; the answer does not depend on it.
-    warnings.filterwarnings("ignore", module="PIL")
 
 
 def _run_here(

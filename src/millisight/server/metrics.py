@@ -1,7 +1,7 @@
 """What is counted, for Prometheus: ``GET /metrics``."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
@@ -22,6 +22,9 @@ SHARED_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 COMPUTED = "computed"
 SHARED = "shared"
 REMEMBERED = "remembered"
+
+Total = tuple[str, Mapping[str, str], float]
+"""What was counted: name, labels and how many."""
 
 router = APIRouter()
 
@@ -66,6 +69,13 @@ class Metrics:
     def count_at(self, route: str, status: int) -> None:
         """One answer with ``status`` at ``route``, which is one of few."""
         self._requests.labels(route, status).inc()
+
+    def totals(self) -> Iterator[Total]:
+        """All numbers of this process."""
+        for family in self._registry.collect():
+            for sample in family.samples:
+                if sample.name.endswith("_total"):
+                    yield family.name, sample.labels, sample.value
 
     def render(self) -> bytes:
         """All numbers in Prometheus' text format."""
