@@ -15,15 +15,16 @@ from millisight.cli.options import one_model, setting_options
 from millisight.errors import MillisightError
 from millisight.pictures import find_pictures, named, no_pictures
 from millisight.predictions import MAX_TOP_K
-from millisight.results import SUFFIXES
+from millisight.results import PARQUET, SUFFIXES
 from millisight.rows import as_text
 from millisight.settings import load_settings
 
 
 def _check_output(
-    _context: click.Context, _option: click.Parameter, output: Path | None
-) -> Path | None:
-    if output is not None and output.suffix not in SUFFIXES:
+    _context: click.Context, _option: click.Parameter, output: str | None
+) -> str | None:
+    # Not a path yet: on Ray it may be an address.
+    if output is not None and Path(output).suffix not in SUFFIXES:
         raise click.BadParameter(f"{output} must end in {', '.join(SUFFIXES)}.")
     return output
 
@@ -40,7 +41,7 @@ def _check_output(
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
 @click.option(
     "--output",
-    type=click.Path(path_type=Path),
+    metavar="PATH",
     callback=_check_output,
     help="File to write results to instead: .parquet, .csv or .jsonl. What it holds already is "
     "not done again.",
@@ -54,15 +55,32 @@ def _check_output(
     "uncertain about into the folder uncertain.",
 )
 @click.option("--dry-run", is_flag=True, help="Show where pictures would be moved; write nothing.")
+@click.option(
+    "--ray",
+    "ray_address",
+    metavar="ADDRESS",
+    help="Do it on the Ray cluster there (auto: the one of this machine; local: one made for "
+    "this), into a folder of Parquet files: see docs/scale.md. Needs the extra ray.",
+)
+@click.option("--embeddings", is_flag=True, help="On Ray: a column of embeddings, too.")
+@click.option(
+    "--column",
+    default="image",
+    show_default=True,
+    help="On Ray: where tables that end in .parquet have their pictures.",
+)
 @setting_options("model", "threads", "device", "max_batch", "max_megapixels", "home")
 def classify(
     paths: tuple[str, ...],
     top_k: int,
     as_json: bool,
-    output: Path | None,
+    output: str | None,
     fresh: bool,
     move_into: Path | None,
     dry_run: bool,
+    ray_address: str | None,
+    embeddings: bool,
+    column: str,
     **flags: Any,
 ) -> None:
     """Label pictures; folders are searched for pictures, and patterns such as 'a/*.jpg' resolved.
@@ -77,6 +95,7 @@ def classify(
       millisight classify --json --top-k 1 holiday/ | jq .predictions[0].label
       millisight classify archive/ --output results.csv
       millisight classify inbox/ --move-into sorted/ --dry-run
+      millisight classify s3://bucket/archive --ray auto --output s3://bucket/labels.parquet
     """
     if dry_run and (output or not move_into):
         raise click.UsageError("--dry-run goes with --move-into, and without --output.")
@@ -84,13 +103,22 @@ def classify(
         raise click.UsageError("--fresh goes with --output.")
     if move_into:
         _check_apart(paths, move_into)
+    if ray_address:
+        if move_into or not output or Path(output).suffix != PARQUET:
+            raise click.UsageError("--ray goes with an --output that ends in .parquet.")
+        from millisight.cli.cluster import classify_on
+
+        asked = {"top_k": top_k, "embeddings": embeddings, "column": column, "fresh": fresh}
+        classify_on(ray_address, paths, output, as_json=as_json, flags=flags, **asked)
+        return
     settings = load_settings(flags)
     bundle = open_bundle(one_model(settings), settings.home)
     if output or move_into:
         # Who asks for a few labels need not wait for what shows progress.
         from millisight.cli.folders import Run, Wanted
 
-        wanted = Wanted(paths, top_k, as_json, output, move_into, dry_run, fresh)
+        target = Path(output) if output else None
+        wanted = Wanted(paths, top_k, as_json, target, move_into, dry_run, fresh)
         Run(wanted, bundle, settings).run()
         return
     named(paths)
