@@ -65,9 +65,7 @@ def _check_output(
 @click.option("--embeddings", is_flag=True, help="On Ray: a column of embeddings, too.")
 @click.option(
     "--column",
-    default="image",
-    show_default=True,
-    help="On Ray: where tables that end in .parquet have their pictures.",
+    help="On Ray: where tables that end in .parquet have their pictures. [default: image]",
 )
 @setting_options("model", "threads", "device", "max_batch", "max_megapixels", "home")
 def classify(
@@ -80,7 +78,7 @@ def classify(
     dry_run: bool,
     ray_address: str | None,
     embeddings: bool,
-    column: str,
+    column: str | None,
     **flags: Any,
 ) -> None:
     """Label pictures; folders are searched for pictures, and patterns such as 'a/*.jpg' resolved.
@@ -97,19 +95,16 @@ def classify(
       millisight classify inbox/ --move-into sorted/ --dry-run
       millisight classify s3://bucket/archive --ray auto --output s3://bucket/labels.parquet
     """
-    if dry_run and (output or not move_into):
-        raise click.UsageError("--dry-run goes with --move-into, and without --output.")
-    if fresh and not output:
-        raise click.UsageError("--fresh goes with --output.")
+    _check_together(output, move_into, fresh=fresh, dry_run=dry_run)
     if move_into:
         _check_apart(paths, move_into)
-    if ray_address:
-        if move_into or not output or Path(output).suffix != PARQUET:
-            raise click.UsageError("--ray goes with an --output that ends in .parquet.")
+    if ray_address or embeddings or column:
+        if move_into:
+            raise click.UsageError("--move-into does not go with --ray.")
         from millisight.cli.cluster import classify_on
 
-        asked = {"top_k": top_k, "embeddings": embeddings, "column": column, "fresh": fresh}
-        classify_on(ray_address, paths, output, as_json=as_json, flags=flags, **asked)
+        asked = {"top_k": top_k, "fresh": fresh, "embeddings": embeddings, "column": column}
+        classify_on(ray_address, paths, output, as_json=as_json, asked=asked, flags=flags)
         return
     settings = load_settings(flags)
     bundle = open_bundle(one_model(settings), settings.home)
@@ -124,6 +119,16 @@ def classify(
     named(paths)
     with Classifier(bundle, settings) as classifier:
         _answer(classifier, paths, top_k, as_json=as_json)
+
+
+def _check_together(
+    output: str | None, move_into: Path | None, *, fresh: bool, dry_run: bool
+) -> None:
+    """Raises ``UsageError`` for what says nothing without another option."""
+    if dry_run and (output or not move_into):
+        raise click.UsageError("--dry-run goes with --move-into, and without --output.")
+    if fresh and not output:
+        raise click.UsageError("--fresh goes with --output.")
 
 
 def _check_apart(paths: tuple[str, ...], folder: Path) -> None:

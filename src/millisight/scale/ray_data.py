@@ -48,7 +48,7 @@ def classify(
     *,
     top_k: int = 3,
     embeddings: bool = False,
-    column: str = "image",
+    column: str | None = None,
     rows_per_file: int = 10_000,
     fresh: bool = False,
     **flags: Any,
@@ -56,7 +56,7 @@ def classify(
     """Classify the pictures of ``paths`` into the folder ``output``, one row each.
 
     ``paths`` are folders, files, patterns, or addresses such as ``s3://bucket/folder``; what ends
-    in ``.parquet`` is a table, or a folder of tables, with pictures in ``column``. ``output`` is a
+    in ``.parquet`` is a table, or a folder of tables, with pictures in ``column`` (``image``). ``output`` is a
     path that all nodes share, or an address: a folder of Parquet files with the columns that
     ``millisight classify`` writes, and ``embedding`` if asked for. What it holds is not done
     again, unless ``fresh``. Files have at least ``rows_per_file``, but the last ones.
@@ -65,6 +65,7 @@ def classify(
     ``ray.init()`` does where nobody has. Raises ``MillisightError`` of many kinds.
     """
     check_top_k(top_k)
+    column = column or "image"
     if not ray.is_initialized():
         ray.init()
     threads = load_settings(flags).threads or _cores_of_a_worker()
