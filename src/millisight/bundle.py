@@ -224,6 +224,16 @@ def open_bundles(models: Sequence[str], home: Path) -> dict[str, Bundle]:
     return {name: read_bundle(path) for name, path in found.items()}
 
 
+def one_model(models: Sequence[str]) -> str:
+    """The one that a command takes. Raises ``SettingsError`` where several are given."""
+    if len(models) > 1:
+        raise SettingsError(
+            f"This takes one model, and {len(models)} are given: {', '.join(models)}.",
+            hint="Choose one with --model.",
+        )
+    return models[0]
+
+
 def check_name(name: str) -> str:
     """``name`` if it may name a bundle, else ``BundleError``."""
     if not _NAME.fullmatch(name) or name in (AUTO, STARTER):

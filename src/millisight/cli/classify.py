@@ -8,14 +8,14 @@ from typing import Any
 
 import click
 
-from millisight.bundle import open_bundle
+from millisight.bundle import one_model, open_bundle
 from millisight.classifier import Classifier, Result
 from millisight.cli import exit_codes
-from millisight.cli.options import one_model, setting_options
+from millisight.cli.options import setting_options
 from millisight.errors import MillisightError
 from millisight.pictures import find_pictures, named, no_pictures
 from millisight.predictions import MAX_TOP_K
-from millisight.results import PARQUET, SUFFIXES
+from millisight.results import SUFFIXES
 from millisight.rows import as_text
 from millisight.settings import load_settings
 
@@ -107,7 +107,7 @@ def classify(
         classify_on(ray_address, paths, output, as_json=as_json, asked=asked, flags=flags)
         return
     settings = load_settings(flags)
-    bundle = open_bundle(one_model(settings), settings.home)
+    bundle = open_bundle(one_model(settings.model), settings.home)
     if output or move_into:
         # Who asks for a few labels need not wait for what shows progress.
         from millisight.cli.folders import Run, Wanted

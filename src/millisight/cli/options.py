@@ -5,21 +5,9 @@ from typing import Any, TypeVar
 
 import click
 
-from millisight.errors import SettingsError
 from millisight.settings import CONFIG, ENV_PREFIX, Settings
 
 Function = TypeVar("Function", bound=Callable[..., Any])
-
-
-def one_model(settings: Settings) -> str:
-    """The one model that a command takes. Raises ``SettingsError`` where several are given."""
-    if len(settings.model) > 1:
-        raise SettingsError(
-            f"This takes one model, and {len(settings.model)} are given: "
-            f"{', '.join(settings.model)}.",
-            hint="Choose one with --model.",
-        )
-    return settings.model[0]
 
 
 def _absent_or_all(

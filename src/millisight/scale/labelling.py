@@ -38,6 +38,8 @@ class Labelling:
 
     settings: dict[str, Any]
     """The model in them is pinned."""
+    threads: int
+    """Cores of each."""
     top_k: int
     column: str
     """Of tables: where the pictures are."""
@@ -57,7 +59,7 @@ class Worker:
         self._wanted = wanted
         self._classifier = Classifier(bundle, settings)
         self._model = model_of(bundle.manifest)
-        self._ahead = min(4 * settings.threads * settings.max_batch, settings.max_queue)
+        self._ahead = min(4 * wanted.threads * settings.max_batch, settings.max_queue)
         self._readers = ThreadPoolExecutor(_READERS)
 
     def __call__(self, pieces: Any) -> Iterator[Any]:

@@ -14,7 +14,7 @@ import pyarrow as pa
 import ray
 
 from millisight.activation import embedding_size
-from millisight.bundle import Bundle
+from millisight.bundle import Bundle, one_model
 from millisight.columnar import KEY, result_columns
 from millisight.errors import NotEmbeddable, NotWritten
 from millisight.predictions import check_top_k
@@ -56,49 +56,51 @@ def classify(
     """Classify the pictures of ``paths`` into the folder ``output``, one row each.
 
     ``paths`` are folders, files, patterns, or addresses such as ``s3://bucket/folder``; what ends
-    in ``.parquet`` is a table, or a folder of tables, with pictures in ``column`` (``image``). ``output`` is a
-    path that all nodes share, or an address: a folder of Parquet files with the columns that
-    ``millisight classify`` writes, and ``embedding`` if asked for. What it holds is not done
-    again, unless ``fresh``. Files have at least ``rows_per_file``, but the last ones.
+    in ``.parquet`` is a table, or a folder of tables, with pictures in ``column`` (``image``).
+    ``output`` is a path that all nodes share, or an address: a folder of Parquet files with the
+    columns that ``millisight classify`` writes, and ``embedding`` if asked for. What it holds is
+    not done again, unless ``fresh``. Files have at least ``rows_per_file``, but the last ones.
 
     ``flags`` are settings by name; ``threads`` is the cores of a worker. Connects to Ray as
     ``ray.init()`` does where nobody has. Raises ``MillisightError`` of many kinds.
     """
     check_top_k(top_k)
-    column = column or "image"
     if not ray.is_initialized():
         ray.init()
-    threads = load_settings(flags).threads or _cores_of_a_worker()
-    settings = load_settings({**flags, "threads": threads})
-    [model] = pin(settings.model, settings.home)
-    [bundle] = open_pinned([model], settings.home).values()
-    schema = _schema(bundle, top_k, embeddings=embeddings)
-    about = json.loads(schema.metadata[KEY.encode()])
-    wanted = Labelling(
-        {**flags, "threads": threads, "model": [model]}, top_k, column, embeddings, schema
-    )
+    wanted = _wanted(flags, top_k, column or "image", embeddings=embeddings)
+    about = json.loads(wanted.schema.metadata[KEY.encode()])
     parts = Parts(output, about)
     listing = Listing(parts.system, f"{parts.root}.partial")
     with Seen() as seen:
         parts.open(seen, fresh=fresh)
-        earlier = parts.rows
+        expected = parts.rows
         listing.remove()
-        listing.write(paths, column, seen.add)
+        listing.write(paths, wanted.column, seen.add)
     if listing.pictures:
-        _run(listing, parts, wanted, threads, rows_per_file)
+        _run(listing, parts, wanted, rows_per_file)
+        parts.count()
+        expected += listing.pictures
     listing.remove()
-    parts.count()
-    if parts.rows != earlier + listing.pictures:
+    if parts.rows != expected:
         raise NotWritten(
-            f"{output} has {parts.rows} rows where there should be {earlier + listing.pictures}.",
+            f"{output} has {parts.rows} rows where there should be {expected}.",
             hint="Begin anew with --fresh. Did somebody else write there?",
         )
-    return Summary(bundle.manifest.name, parts.rows, listing.pictures, parts.errors)
+    return Summary(about["model"], parts.rows, listing.pictures, parts.errors)
 
 
-def _run(
-    listing: Listing, parts: Parts, wanted: Labelling, threads: int, rows_per_file: int
-) -> None:
+def _wanted(flags: dict[str, Any], top_k: int, column: str, *, embeddings: bool) -> Labelling:
+    """What to tell the workers. Raises what finding the model does, and ``NotEmbeddable``."""
+    threads = load_settings(flags).threads or _cores_of_a_worker()
+    settings = load_settings({**flags, "threads": threads})
+    model = pin([one_model(settings.model)], settings.home)
+    [bundle] = open_pinned(model, settings.home).values()
+    schema = _schema(bundle, top_k, embeddings=embeddings)
+    chosen = {**flags, "threads": threads, "model": model}
+    return Labelling(chosen, threads, top_k, column, embeddings, schema)
+
+
+def _run(listing: Listing, parts: Parts, wanted: Labelling, rows_per_file: int) -> None:
     """All of ``listing`` into ``parts``."""
     rows = ray.data.read_parquet(
         listing.root,
@@ -111,8 +113,8 @@ def _run(
         fn_constructor_args=[wanted],
         batch_size=None,
         batch_format="pyarrow",
-        compute=ray.data.ActorPoolStrategy(min_size=1, max_size=_most_workers(threads)),
-        num_cpus=threads,
+        compute=ray.data.ActorPoolStrategy(min_size=1, max_size=_most_workers(wanted.threads)),
+        num_cpus=wanted.threads,
     )
     rows.write_parquet(
         parts.root,
