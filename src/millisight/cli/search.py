@@ -8,7 +8,7 @@ from typing import Any
 import click
 import numpy as np
 
-from millisight.bundle import Bundle, open_bundle
+from millisight.bundle import Bundle, one_model, open_bundle
 from millisight.classifier import Classifier
 from millisight.cli import exit_codes
 from millisight.cli.embedding import Reader
