@@ -13,12 +13,12 @@ import pytest
 
 pytest.importorskip("ray", reason="the extra ray is not installed")
 
-import pyarrow as pa  # noqa: E402
-from pyarrow import parquet  # noqa: E402
+import pyarrow as pa
+from pyarrow import parquet
 
-import millisight  # noqa: E402
-from tests.scale.cluster import Cluster, Tree, cluster  # noqa: E402
-from tests.support import encode, texture  # noqa: E402
+import millisight
+from tests.scale.cluster import Cluster, Tree, cluster
+from tests.support import encode, texture
 
 BROKEN = {"broken.jpg": b"\xff\xd8\xff\xe0 no more", "empty.png": b""}
 

@@ -1,23 +1,25 @@
 """Ray Serve: the answers of one process, replicas that come and go, and no request lost."""
 
+import os
 import re
+import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
-import yaml
 
 pytest.importorskip("ray", reason="the extra ray is not installed")
 
-import millisight  # noqa: E402
-from millisight.bundle import store  # noqa: E402
-from tests import models  # noqa: E402
-from tests.scale.cluster import Cluster, Served, cluster, served  # noqa: E402
-from tests.scale.load import load  # noqa: E402
-from tests.support import encode, texture  # noqa: E402
+import millisight
+from millisight.bundle import store
+from tests import models
+from tests.scale.cluster import Cluster, Served, cluster, served
+from tests.scale.load import load
+from tests.support import encode, texture
 
 QUICK = {"upscale_delay_s": 1, "downscale_delay_s": 3, "look_back_period_s": 2}
 """Seconds instead of minutes."""
@@ -106,9 +108,6 @@ def test_a_killed_replica_loses_nothing(application: Served, pictures: list[byte
     with load(f"{application.url}/predict", pictures, 12) as seen:
         one.wait_for(lambda: len(replicas(one)) == 3, "a third replica")
         name, pid = next(iter(replicas(one).items()))
-        import os
-        import signal
-
         os.kill(pid, signal.SIGKILL)
         before = len(seen.answers)
         one.wait_for(lambda: len(replicas(one) - {name}) == 3, "its successor")
@@ -116,13 +115,29 @@ def test_a_killed_replica_loses_nothing(application: Served, pictures: list[byte
     assert seen.lost == 0
 
 
-def test_another_model_rolls_out_under_load(
-    application: Served, pictures: list[bytes], tmp_path: Path
-) -> None:
+ROLL_OUT = """
+import sys
+import ray
+from ray import serve
+from millisight.scale.ray_serve import Arguments, app
+ray.init(sys.argv[1], log_to_driver=False)
+wanted = Arguments(model=sys.argv[2], cache_entries=0, min_replicas=2, max_replicas=3)
+serve.run(app(wanted), name="millisight", route_prefix="/")
+"""
+
+
+def test_another_model_rolls_out_under_load(application: Served, pictures: list[bytes]) -> None:
     one = application.cluster
-    content: Any = yaml.safe_load(application.config.read_text())
-    content["applications"][0]["args"]["model"] = "new"
-    assert content
+    with load(f"{application.url}/predict", pictures, 4) as seen:
+        subprocess.run(
+            [sys.executable, "-c", ROLL_OUT, one.address, "new"], env=one.environ, check=True
+        )
+        before = len(seen.answers)
+        one.wait_for(lambda: len(seen.answers) > before + 50, "answers")
+    assert (seen.lost, seen.troubles) == (0, {})
+    labels = [answer["predictions"][0]["label"].split()[0] for answer in seen.answers]
+    assert set(labels) == {"old", "new"}
+    assert set(labels[-20:]) == {"new"}
 
 
 def test_a_killed_node_loses_nothing(application: Served, pictures: list[bytes]) -> None:
