@@ -109,7 +109,7 @@ image-test: .venv-test/.installed
 
 ## scale-test: nodes of Ray on this machine, some of which are killed; five minutes
 scale-test: .venv-ray/.installed
-	.venv-ray/bin/python -m pytest tests/scale $(ARGS)
+	sh tests/scale/alone .venv-ray/bin/python -m pytest tests/scale $(ARGS)
 
 ## benchmark: measure everything against everything else, forty minutes; QUICK=1: five minutes
 benchmark: .venv/.installed .venv-build/.installed
