@@ -110,8 +110,10 @@ def test_a_killed_replica_loses_nothing(application: Served, pictures: list[byte
         name, pid = next(iter(replicas(one).items()))
         os.kill(pid, signal.SIGKILL)
         before = len(seen.answers)
-        one.wait_for(lambda: len(replicas(one) - {name}) == 3, "its successor")
+        one.wait_for(lambda: len(replicas(one).keys() - {name}) == 3, "its successor")
         one.wait_for(lambda: len(seen.answers) > before + 50, "answers")
+    # What pytest -s shows.
+    print(f"{len(seen.answers)} answers, tried again: {dict(seen.troubles)}")
     assert seen.lost == 0
 
 
@@ -148,4 +150,6 @@ def test_a_killed_node_loses_nothing(application: Served, pictures: list[bytes])
         before = len(seen.answers)
         one.wait_for(lambda: len(seen.answers) > before + 100, "answers")
         time.sleep(1)
+    # What pytest -s shows.
+    print(f"{len(seen.answers)} answers, tried again: {dict(seen.troubles)}")
     assert seen.lost == 0

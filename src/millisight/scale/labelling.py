@@ -105,10 +105,11 @@ class Worker:
                 yield from self._table_rows(piece)
             else:
                 waiting.append(piece.source)
-        contents = in_order(
-            partial(self._readers.submit, _content), waiting, 2 * _READERS, return_errors=True
-        )
+        contents = in_order(self._read, waiting, 2 * _READERS, return_errors=True)
         yield from zip(waiting, contents, strict=True)
+
+    def _read(self, name: str) -> "Future[bytes]":
+        return self._readers.submit(_content, name)
 
     def _table_rows(self, piece: Piece) -> Iterator[Found]:
         system, path = storage.at(piece.source)
