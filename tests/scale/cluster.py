@@ -23,6 +23,8 @@ _MARK = "TESTED_NODE"
 OBJECT_STORE = str(80_000_000)
 ENVIRON = {
     "RAY_USAGE_STATS_ENABLED": "0",
+    # A machine that does other things, too, may take longer than half a minute.
+    "RAY_raylet_start_wait_time_s": "120",
     # Those who wait for a sign of life that does not come are to know it soon.
     "RAY_health_check_initial_delay_ms": "2000",
     "RAY_health_check_period_ms": "1000",
@@ -119,7 +121,7 @@ class Cluster:
         return node
 
     @staticmethod
-    def wait_for(condition: Any, what: str, seconds: float = 60) -> None:
+    def wait_for(condition: Any, what: str, seconds: float = 120) -> None:
         until = time.monotonic() + seconds
         while not condition():
             assert time.monotonic() < until, f"{what} does not come"
