@@ -9,7 +9,6 @@ import pytest
 
 pytest.importorskip("fsspec", reason="the extra ray is not installed")
 
-import fsspec
 import pyarrow as pa
 from pyarrow import parquet
 
@@ -47,14 +46,14 @@ def worker(tmp_path_factory: pytest.TempPathFactory) -> Worker:
 
 
 def list_of(where: Path, sources: list[str], seen: Seen, column: str = "image") -> Listing:
-    listing = Listing(fsspec.filesystem("file"), str(where))
+    listing = Listing(str(where))
     listing.write(sources, column, seen.add)
     return listing
 
 
 def pieces(listing: Listing) -> Iterator[Any]:
-    for path in sorted(Path(listing.root).iterdir()):
-        yield parquet.read_table(path)
+    for name in listing.files:
+        yield pa.table({"item": [name]})
 
 
 def write(output: Path, tables: Iterator[Any], name: str) -> None:
@@ -66,7 +65,7 @@ def test_each_picture_has_the_row_that_one_process_gives_it(
 ) -> None:
     with Seen() as seen:
         listing = list_of(tmp_path / "list", [str(folder), str(folder / "000.jpg")], seen)
-    assert (listing.pictures, listing.files) == (101, 4)
+    assert (listing.pictures, len(listing.files)) == (101, 4)
     found = [row for part in pieces(listing) for out in worker(part) for row in out.to_pylist()]
     names = sorted(folder.iterdir())
     assert [row["path"] for row in found] == list(map(str, names))

@@ -18,7 +18,7 @@ from millisight.results import model_of
 from millisight.rows import row_of
 from millisight.scale import storage
 from millisight.scale.bundles import open_pinned
-from millisight.scale.listing import Piece, name_of
+from millisight.scale.listing import Piece, name_of, read_pieces
 from millisight.server.process import prepare_process
 from millisight.settings import load_settings
 
@@ -62,12 +62,14 @@ class Worker:
         self._ahead = min(4 * wanted.threads * settings.max_batch, settings.max_queue)
         self._readers = ThreadPoolExecutor(_READERS)
 
-    def __call__(self, pieces: Any) -> Iterator[Any]:
-        """Rows for each picture of ``pieces``, an Arrow table, a few at a time.
+    def __call__(self, files: Any) -> Iterator[Any]:
+        """Rows for each picture in ``files`` of the list, a few at a time.
 
-        Raises what says nothing of a picture: that storage does not answer, for one.
+        ``files`` is an Arrow table with their names in the column ``item``. Raises what says
+        nothing of a picture: that storage does not answer, for one.
         """
-        rows = self._rows(Piece(**values) for values in pieces.to_pylist())
+        names = files.column("item").to_pylist()
+        rows = self._rows(piece for name in names for piece in read_pieces(name))
         while some := list(islice(rows, _ROWS)):
             yield self._table(some)
 

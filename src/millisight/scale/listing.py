@@ -50,14 +50,23 @@ def name_of(source: str, row: int) -> str:
     return f"{source}#{row}"
 
 
-class Listing:
-    """Files of pieces below ``root`` in ``system``."""
+def read_pieces(name: str) -> Iterator[Piece]:
+    """The pieces in that file of the list."""
+    system, path = storage.at(name)
+    with system.open(path, "rb") as file:
+        for values in parquet.read_table(file).to_pylist():
+            yield Piece(**values)
 
-    def __init__(self, system: Any, root: str) -> None:
-        """Nothing is written yet."""
-        self._system = system
-        self.root = root
-        self.files = 0
+
+class Listing:
+    """Files of pieces in a folder."""
+
+    def __init__(self, root: str) -> None:
+        """``root`` is a path or an address. Nothing is written yet. Raises ``DataError``."""
+        self._name = root
+        self._system, self._root = storage.at(root)
+        self.files: list[str] = []
+        """Paths or addresses, as all nodes can read them."""
         self.pictures = 0
 
     def write(self, paths: Iterable[str], column: str, is_new: Callable[[str], bool]) -> None:
@@ -66,16 +75,17 @@ class Listing:
         Raises ``DataError``.
         """
         pieces = self._counted(paths, column, is_new)
-        self._system.makedirs(self.root, exist_ok=True)
-        while part := list(islice(pieces, min(_FIRST << self.files // 64, _MOST))):
+        self._system.makedirs(self._root, exist_ok=True)
+        while part := list(islice(pieces, min(_FIRST << len(self.files) // 64, _MOST))):
             rows = [
                 {"source": one.source, "row_group": one.row_group}
                 | {"first": one.first, "done": list(one.done)}
                 for one in part
             ]
-            with self._system.open(f"{self.root}/{self.files:06}{PARQUET}", "wb") as file:
+            name = f"{len(self.files):06}{PARQUET}"
+            with self._system.open(f"{self._root}/{name}", "wb") as file:
                 parquet.write_table(pa.Table.from_pylist(rows, schema=SCHEMA), file)
-            self.files += 1
+            self.files.append(f"{self._name}/{name}")
 
     def _counted(
         self, paths: Iterable[str], column: str, is_new: Callable[[str], bool]
@@ -102,8 +112,8 @@ class Listing:
 
     def remove(self) -> None:
         """Take all of it away."""
-        if self._system.exists(self.root):
-            self._system.rm(self.root, recursive=True)
+        if self._system.exists(self._root):
+            self._system.rm(self._root, recursive=True)
 
 
 def _row_groups(table: str, column: str) -> list[int]:

@@ -70,7 +70,7 @@ def classify(
     wanted = _wanted(flags, top_k, column or "image", embeddings=embeddings)
     about = json.loads(wanted.schema.metadata[KEY.encode()])
     parts = Parts(output, about)
-    listing = Listing(parts.system, f"{parts.root}.partial")
+    listing = Listing(f"{output}.partial")
     with Seen() as seen:
         parts.open(seen, fresh=fresh)
         expected = parts.rows
@@ -102,13 +102,9 @@ def _wanted(flags: dict[str, Any], top_k: int, column: str, *, embeddings: bool)
 
 def _run(listing: Listing, parts: Parts, wanted: Labelling, rows_per_file: int) -> None:
     """All of ``listing`` into ``parts``."""
-    rows = ray.data.read_parquet(
-        listing.root,
-        filesystem=storage.for_arrow(parts.system),
-        override_num_blocks=listing.files,
-        # Reading the list and writing rows take next to nothing: the workers have the cores.
-        ray_remote_args={"num_cpus": 0},
-    ).map_batches(
+    # Not read by Ray Data: on a small cluster its reading would wait for cores that workers have.
+    files = ray.data.from_items(listing.files, override_num_blocks=len(listing.files))
+    rows = files.map_batches(
         Worker,
         fn_constructor_args=[wanted],
         batch_size=None,
@@ -120,6 +116,7 @@ def _run(listing: Listing, parts: Parts, wanted: Labelling, rows_per_file: int) 
         parts.root,
         filesystem=storage.for_arrow(parts.system),
         min_rows_per_file=rows_per_file,
+        # Writing rows takes next to nothing: the workers have the cores.
         ray_remote_args={"num_cpus": 0},
         schema=wanted.schema,
         compression="zstd",
