@@ -68,7 +68,7 @@ def on_ray(
         + _START.format(cores=CORES, serve=str(BIN / "serve"), config=str(config))
     )
     environ = {"RAY_USAGE_STATS_ENABLED": "0", "MILLISIGHT_CACHE_ENTRIES": "0"}
-    environ["RAY_raylet_start_wait_time_s"] = "120"
+    environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "0" * 64}
     if haproxy:
         environ["RAY_SERVE_ENABLE_HA_PROXY"] = "1"
     command = [sys.executable, str(script), "{port}"]
