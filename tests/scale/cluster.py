@@ -96,6 +96,8 @@ class Cluster:
     folder: Path
     address: str = ""
     nodes: list[Tree] = field(default_factory=list)
+    metrics: list[int] = field(default_factory=list)
+    """Ports at which Prometheus would ask the nodes."""
 
     def add(self, cores: int) -> Tree:
         """A node with ``cores``; the first is the head."""
@@ -109,6 +111,8 @@ class Cluster:
         command = [BIN / "ray", "start", "--block", "--disable-usage-stats", *where]
         command += [f"--num-cpus={cores}", f"--object-store-memory={OBJECT_STORE}"]
         command += [f"--node-ip-address={LOCAL}", "--log-style=record"]
+        self.metrics.append(free_port())
+        command += [f"--metrics-export-port={self.metrics[-1]}"]
         name = f"node-{len(self.nodes)}"
         log = self.folder / f"{name}.log"
         node = Tree(f"{self.folder}/{name}", command, self.environ, log)
@@ -120,6 +124,14 @@ class Cluster:
 
         self.wait_for(started, "the node")
         return node
+
+    def exported(self) -> str:
+        """What Prometheus would read of all nodes."""
+        found = ""
+        for port in self.metrics:
+            with suppress(httpx.TransportError):
+                found += httpx.get(f"http://{LOCAL}:{port}/metrics").text
+        return found
 
     @staticmethod
     def wait_for(condition: Any, what: str, seconds: float = 120) -> None:

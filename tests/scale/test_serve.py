@@ -95,6 +95,13 @@ def test_all_of_the_server_is_there(application: Served) -> None:
         assert client.post("/admin/reload").status_code == 404
 
 
+def test_ray_adds_up_what_replicas_count(application: Served, pictures: list[bytes]) -> None:
+    one = application.cluster
+    httpx.post(f"{application.url}/predict", content=pictures[0]).raise_for_status()
+    line = r'ray_millisight_answers_total{[^\n]*model="old"[^\n]*source="computed"[^\n]*} [1-9]'
+    one.wait_for(lambda: re.search(line, one.exported()), "the number of answers")
+
+
 def test_replicas_follow_the_load_up_and_down(application: Served, pictures: list[bytes]) -> None:
     one = application.cluster
     with load(f"{application.url}/predict", pictures, 12) as seen:

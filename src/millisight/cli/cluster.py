@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -39,13 +40,15 @@ def classify_on(
         raise click.UsageError("--ray goes with an --output that ends in .parquet.")
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     try:
-        import ray
+        import ray.data
 
         from millisight.scale.ray_data import classify
     except ImportError as error:
         raise missing(error, "ray") from error
     try:
         ray.init(address, log_to_driver=False, logging_level="warning")
+        # Where nobody looks, it would be a screenful every few seconds.
+        ray.data.DataContext.get_current().enable_progress_bars = sys.stderr.isatty()
     except (ConnectionError, ValueError) as error:
         raise NotReady(
             f"There is no Ray cluster at {address}: {error}",
