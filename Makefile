@@ -17,7 +17,7 @@ IMAGE ?= localhost/millisight:$(VERSION)
 IMAGE_BASE ?=
 IMAGE_BUILD_FLAGS ?=
 
-.PHONY: image image-test messages lock sbom release site site-serve soak fuzz benchmark docs serve build-env resnet18 starter test check test-side-by-side test-alone test-build format clean
+.PHONY: image image-test messages lock sbom release site site-serve soak fuzz scale-test benchmark docs serve build-env resnet18 starter test check test-side-by-side test-alone test-build format clean
 
 .venv/.installed: pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -40,6 +40,11 @@ IMAGE_BUILD_FLAGS ?=
 .venv-test/.installed: pyproject.toml
 	$(PYTHON) -m venv .venv-test
 	.venv-test/bin/pip install $(PIP_FLAGS) --editable '.[test,docs,embed,grpc,otel]'
+	touch $@
+
+.venv-ray/.installed: pyproject.toml
+	$(PYTHON) -m venv .venv-ray
+	.venv-ray/bin/pip install $(PIP_FLAGS) --editable '.[ray,embed,test]'
 	touch $@
 
 .venv-fuzz/.installed: pyproject.toml
@@ -109,6 +114,10 @@ image:
 image-test: .venv-test/.installed
 	$(MAKE) image IMAGE_BASE=$(or $(IMAGE_BASE),$$(sh tests/image/find-base))
 	MILLISIGHT_IMAGE=$(IMAGE) .venv-test/bin/python -m pytest tests/image $(ARGS)
+
+## scale-test: nodes of Ray on this machine, some of which are killed; five minutes
+scale-test: .venv-ray/.installed
+	sh tests/scale/alone .venv-ray/bin/python -m pytest tests/scale $(ARGS)
 
 ## benchmark: measure everything against everything else, forty minutes; QUICK=1: five minutes
 benchmark: .venv/.installed .venv-build/.installed

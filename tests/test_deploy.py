@@ -31,6 +31,9 @@ ROOT = Path(__file__).parents[1]
 DEPLOY = ROOT / "deploy"
 BIN = Path(sys.executable).parent
 MANIFESTS = sorted(set((DEPLOY / "kubernetes").glob("*.yaml")))
+INFERENCE_SERVICE = DEPLOY / "kserve" / "inference-service.yaml"
+OF_KSERVE = {"minReplicas", "maxReplicas", "scaleMetric", "scaleTarget"}
+"""What a predictor has beside a pod."""
 KUSTOMIZATION = DEPLOY / "kubernetes" / "kustomization.yaml"
 RULES = DEPLOY / "prometheus" / "rules.yml"
 DASHBOARD = DEPLOY / "grafana" / "dashboards" / "millisight.json"
@@ -119,6 +122,16 @@ def test_kubernetes_accepts_the_manifests(release: list[str]) -> None:
     accepts(BIN / "kubernetes-validate", "--strict", *release, *manifests)
 
 
+def test_kubernetes_accepts_the_pods_of_the_inference_service(tmp_path: Path) -> None:
+    predictor = read(INFERENCE_SERVICE)["spec"]["predictor"]
+    assert predictor.keys() >= OF_KSERVE
+    manifest = read(DEPLOY / "kubernetes" / "deployment.yaml")
+    pod = {name: value for name, value in predictor.items() if name not in OF_KSERVE}
+    manifest["spec"]["template"]["spec"] = pod
+    (tmp_path / "pod.yaml").write_text(yaml.safe_dump(manifest))
+    accepts(BIN / "kubernetes-validate", "--strict", tmp_path / "pod.yaml")
+
+
 def test_the_kustomization_names_every_manifest() -> None:
     names = {path.name for path in MANIFESTS} - {KUSTOMIZATION.name}
     assert set(read(KUSTOMIZATION)["resources"]) == names
@@ -133,7 +146,7 @@ def test_one_version_everywhere() -> None:
 
 
 def test_what_the_files_set_are_settings() -> None:
-    files = [ROOT / "Dockerfile", ROOT / "compose.yaml", *MANIFESTS]
+    files = [ROOT / "Dockerfile", ROOT / "compose.yaml", *MANIFESTS, INFERENCE_SERVICE]
     text = "\n".join(path.read_text(encoding="utf-8") for path in files)
     named = set(re.findall(rf"\b{ENV_PREFIX}([A-Z_]+)\b", text))
     assert named
@@ -169,7 +182,10 @@ def test_probes_ask_addresses_that_answer(server: httpx.Client) -> None:
     pod = read(DEPLOY / "kubernetes" / "deployment.yaml")["spec"]["template"]["spec"]
     probes = {name: value for name, value in pod["containers"][0].items() if "Probe" in name}
     assert set(probes) == {"startupProbe", "readinessProbe", "livenessProbe"}
-    for probe in probes.values():
+    [container] = read(INFERENCE_SERVICE)["spec"]["predictor"]["containers"]
+    others = [value for name, value in container.items() if "Probe" in name]
+    assert len(others) == 2
+    for probe in [*probes.values(), *others]:
         assert server.get(probe["httpGet"]["path"]).status_code == 200
 
 

@@ -73,7 +73,7 @@ def read_bundle(path: Path) -> Bundle:
 
     Raises ``BundleError`` naming the file that is missing, changed or not understood.
     """
-    manifest = _read_manifest(path)
+    manifest = read_manifest(path)
     for name, entry in manifest.files.items():
         _verify_file(path / name, entry)
     try:
@@ -91,7 +91,11 @@ def read_bundle(path: Path) -> Bundle:
     return Bundle(path, manifest, content.labels, content.translations, report)
 
 
-def _read_manifest(path: Path) -> Manifest:
+def read_manifest(path: Path) -> Manifest:
+    """The manifest of the bundle in folder ``path``, itself verified; its files are not looked at.
+
+    Raises ``BundleError``.
+    """
     try:
         text = (path / MANIFEST).read_text(encoding="utf-8")
         content = json.loads(text)
@@ -218,6 +222,16 @@ def open_bundles(models: Sequence[str], home: Path) -> dict[str, Bundle]:
             )
         found[name] = path
     return {name: read_bundle(path) for name, path in found.items()}
+
+
+def one_model(models: Sequence[str]) -> str:
+    """The one that a command takes. Raises ``SettingsError`` where several are given."""
+    if len(models) > 1:
+        raise SettingsError(
+            f"This takes one model, and {len(models)} are given: {', '.join(models)}.",
+            hint="Choose one with --model.",
+        )
+    return models[0]
 
 
 def check_name(name: str) -> str:

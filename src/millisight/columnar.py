@@ -51,6 +51,20 @@ def read_results(path: Path) -> tuple[dict[str, Any], Iterator[dict[str, Any]]]:
     return about, rows()
 
 
+def result_columns() -> list[tuple[str, Any]]:
+    """Name and type of what every file of results has."""
+    pa, _ = import_pyarrow()
+    best = [("label", pa.string()), ("confidence", pa.float64()), ("index", pa.int32())]
+    return [
+        ("path", pa.string()),
+        *best,
+        ("predictions", pa.list_(pa.struct(best))),
+        ("uncertain", pa.bool_()),
+        ("warnings", pa.list_(pa.string())),
+        ("error", pa.string()),
+    ]
+
+
 def write_results(
     draft: Path, about: dict[str, Any], earlier: Path | None, rows: Iterable[dict[str, Any]]
 ) -> None:
@@ -60,17 +74,8 @@ def write_results(
     A part of the rows at a time is in memory. Raises ``OSError``.
     """
     pa, parquet = import_pyarrow()
-    best = [("label", pa.string()), ("confidence", pa.float64()), ("index", pa.int32())]
-    columns = [
-        ("path", pa.string()),
-        *best,
-        ("predictions", pa.list_(pa.struct(best))),
-        ("uncertain", pa.bool_()),
-        ("warnings", pa.list_(pa.string())),
-        ("error", pa.string()),
-        *([("moved_to", pa.string())] if about["moved"] else []),
-    ]
-    schema = pa.schema(columns, metadata={KEY: json.dumps(about)})
+    moved = [("moved_to", pa.string())] if about["moved"] else []
+    schema = pa.schema([*result_columns(), *moved], metadata={KEY: json.dumps(about)})
     left = iter(rows)
     with parquet.ParquetWriter(draft, schema, compression="zstd") as writer:
         if earlier is not None:

@@ -59,9 +59,9 @@ def nearest(queries: NDArray[np.float32], blocks: Iterable[Block], count: int) -
     return best
 
 
-def missing(error: ImportError) -> ExtraMissing:
-    """What to say where the packages for embeddings are not installed."""
+def missing(error: ImportError, extra: str = "embed") -> ExtraMissing:
+    """What to say where the packages of an ``extra`` are not installed."""
     return ExtraMissing(
         f"This needs a package that is not installed: {error.name}.",
-        hint="Install it with: pip install 'millisight[embed]'",
+        hint=f"Install it with: pip install 'millisight[{extra}]'",
     )

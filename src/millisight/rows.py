@@ -24,7 +24,7 @@ def as_text(name: Path | str) -> str:
     return str(name).encode("utf-8", "backslashreplace").decode()
 
 
-def row_of(path: Path, answer: Result | Exception, model: str) -> Row:
+def row_of(path: Path | str, answer: Result | Exception, model: str) -> Row:
     """What ``model`` answered for ``path``, or why it cannot."""
     row: Row = dict.fromkeys(("path", "label", "confidence", "index"))
     row |= {"predictions": [], "uncertain": None, "warnings": [], "error": None, "model": model}

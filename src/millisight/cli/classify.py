@@ -9,11 +9,11 @@ from typing import Any
 import click
 
 from millisight.answers import Result
-from millisight.bundle import open_bundle
+from millisight.bundle import one_model, open_bundle
 from millisight.classifier import Classifier
 from millisight.cli import exit_codes
 from millisight.cli.complete import complete_file
-from millisight.cli.options import one_model, setting_options
+from millisight.cli.options import setting_options
 from millisight.errors import MillisightError
 from millisight.pictures import find_pictures, named, no_pictures
 from millisight.predictions import MAX_TOP_K
@@ -23,9 +23,10 @@ from millisight.settings import load_settings
 
 
 def _check_output(
-    _context: click.Context, _option: click.Parameter, output: Path | None
-) -> Path | None:
-    if output is not None and output.suffix not in SUFFIXES:
+    _context: click.Context, _option: click.Parameter, output: str | None
+) -> str | None:
+    # Not a path yet: on Ray it may be an address.
+    if output is not None and Path(output).suffix not in SUFFIXES:
         raise click.BadParameter(f"{output} must end in {', '.join(SUFFIXES)}.")
     return output
 
@@ -42,7 +43,7 @@ def _check_output(
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
 @click.option(
     "--output",
-    type=click.Path(path_type=Path),
+    metavar="PATH",
     callback=_check_output,
     help="File to write results to instead: .parquet, .csv or .jsonl. What it holds already is "
     "not done again.",
@@ -56,15 +57,30 @@ def _check_output(
     "uncertain about into the folder uncertain.",
 )
 @click.option("--dry-run", is_flag=True, help="Show where pictures would be moved; write nothing.")
+@click.option(
+    "--ray",
+    "ray_address",
+    metavar="ADDRESS",
+    help="Do it on the Ray cluster there (auto: the one of this machine; local: one made for "
+    "this), into a folder of Parquet files: see docs/scale.md. Needs the extra ray.",
+)
+@click.option("--embeddings", is_flag=True, help="On Ray: a column of embeddings, too.")
+@click.option(
+    "--column",
+    help="On Ray: where tables that end in .parquet have their pictures. [default: image]",
+)
 @setting_options("model", "threads", "device", "max_batch", "max_megapixels", "home")
 def classify(
     paths: tuple[str, ...],
     top_k: int,
     as_json: bool,
-    output: Path | None,
+    output: str | None,
     fresh: bool,
     move_into: Path | None,
     dry_run: bool,
+    ray_address: str | None,
+    embeddings: bool,
+    column: str | None,
     **flags: Any,
 ) -> None:
     """Label pictures; folders are searched for pictures, and patterns such as 'a/*.jpg' resolved.
@@ -79,25 +95,42 @@ def classify(
       millisight classify --json --top-k 1 holiday/ | jq .predictions[0].label
       millisight classify archive/ --output results.csv
       millisight classify inbox/ --move-into sorted/ --dry-run
+      millisight classify s3://bucket/archive --ray auto --output s3://bucket/labels.parquet
     """
-    if dry_run and (output or not move_into):
-        raise click.UsageError("--dry-run goes with --move-into, and without --output.")
-    if fresh and not output:
-        raise click.UsageError("--fresh goes with --output.")
+    _check_together(output, move_into, fresh=fresh, dry_run=dry_run)
     if move_into:
         _check_apart(paths, move_into)
+    if ray_address or embeddings or column:
+        if move_into:
+            raise click.UsageError("--move-into does not go with --ray.")
+        from millisight.cli.cluster import classify_on
+
+        asked = {"top_k": top_k, "fresh": fresh, "embeddings": embeddings, "column": column}
+        classify_on(ray_address, paths, output, as_json=as_json, asked=asked, flags=flags)
+        return
     settings = load_settings(flags)
-    bundle = open_bundle(one_model(settings), settings.home)
+    bundle = open_bundle(one_model(settings.model), settings.home)
     if output or move_into:
         # Who asks for a few labels need not wait for what shows progress.
         from millisight.cli.folders import Run, Wanted
 
-        wanted = Wanted(paths, top_k, as_json, output, move_into, dry_run, fresh)
+        target = Path(output) if output else None
+        wanted = Wanted(paths, top_k, as_json, target, move_into, dry_run, fresh)
         Run(wanted, bundle, settings).run()
         return
     named(paths)
     with Classifier(bundle, settings) as classifier:
         _answer(classifier, paths, top_k, as_json=as_json)
+
+
+def _check_together(
+    output: str | None, move_into: Path | None, *, fresh: bool, dry_run: bool
+) -> None:
+    """Raises ``UsageError`` for what says nothing without another option."""
+    if dry_run and (output or not move_into):
+        raise click.UsageError("--dry-run goes with --move-into, and without --output.")
+    if fresh and not output:
+        raise click.UsageError("--fresh goes with --output.")
 
 
 def _check_apart(paths: tuple[str, ...], folder: Path) -> None:

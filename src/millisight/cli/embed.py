@@ -7,12 +7,12 @@ from typing import Any
 
 import click
 
-from millisight.bundle import open_bundle
+from millisight.bundle import one_model, open_bundle
 from millisight.classifier import Classifier
 from millisight.cli import exit_codes
 from millisight.cli.complete import complete_file
 from millisight.cli.embedding import Reader
-from millisight.cli.options import one_model, setting_options
+from millisight.cli.options import setting_options
 from millisight.features import SUFFIXES, blocks_of, write
 from millisight.pictures import pictures_in
 from millisight.settings import load_settings
@@ -54,7 +54,7 @@ def embed(
     """
     settings = load_settings(flags)
     pictures = pictures_in(paths)
-    bundle = open_bundle(one_model(settings), settings.home)
+    bundle = open_bundle(one_model(settings.model), settings.home)
     with Classifier(bundle, settings) as classifier:
         reader = Reader(classifier, normalize=normalize)
         origin = reader.origin

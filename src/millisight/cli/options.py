@@ -6,22 +6,10 @@ from typing import Any, TypeVar
 import click
 
 from millisight.cli.complete import complete_file, complete_setting
-from millisight.errors import SettingsError
 from millisight.settings import Settings, choices, is_switch
 from millisight.sources import CONFIG, option_of, variable_of
 
 Function = TypeVar("Function", bound=Callable[..., Any])
-
-
-def one_model(settings: Settings) -> str:
-    """The one model that a command takes. Raises ``SettingsError`` where several are given."""
-    if len(settings.model) > 1:
-        raise SettingsError(
-            f"This takes one model, and {len(settings.model)} are given: "
-            f"{', '.join(settings.model)}.",
-            hint="Choose one with --model.",
-        )
-    return settings.model[0]
 
 
 def _absent_or_all(

@@ -8,12 +8,12 @@ from typing import Any
 import click
 import numpy as np
 
-from millisight.bundle import Bundle, open_bundle
+from millisight.bundle import Bundle, one_model, open_bundle
 from millisight.classifier import Classifier
 from millisight.cli import exit_codes
 from millisight.cli.complete import complete_file
 from millisight.cli.embedding import Reader
-from millisight.cli.options import one_model, setting_options
+from millisight.cli.options import setting_options
 from millisight.errors import BadFeatures, DataError
 from millisight.features import blocks_of, read
 from millisight.nearest import Block, Match, nearest
@@ -56,7 +56,7 @@ def search(queries: tuple[str, ...], source: Path, top_k: int, as_json: bool, **
     """
     settings = load_settings(flags)
     asked = pictures_in(queries)
-    bundle = open_bundle(one_model(settings), settings.home)
+    bundle = open_bundle(one_model(settings.model), settings.home)
     # Before the network is made ready: what is wrong with a file is said at once.
     kept = None if source.is_dir() else _blocks(source, bundle)
     with Classifier(bundle, settings) as classifier:

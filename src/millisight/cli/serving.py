@@ -5,7 +5,6 @@ import logging
 import socket
 import sys
 import time
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -20,12 +19,12 @@ from millisight.cli import exit_codes
 from millisight.cpu import Cores, find_cores
 from millisight.devices import CPU, check_device
 from millisight.errors import MillisightError
-from millisight.memory import give_back_large_pieces
 from millisight.server import create_app
 from millisight.server.dialects.grpc_port import check_installed
 from millisight.server.door import read_keys
 from millisight.server.listeners import listen, reserve
 from millisight.server.logs import set_up_logs
+from millisight.server.process import prepare_process
 from millisight.server.protocol import uvicorn_options
 from millisight.server.tracing import collector
 from millisight.server.workers import (
@@ -83,14 +82,10 @@ def _serve(settings: Settings) -> int:
 
 def _set_up(settings: Settings) -> None:
     """What every process of the server needs first."""
-    give_back_large_pieces()
+    prepare_process()
     set_up_logs(settings)
     if settings.log_level != "debug":
         logging.getLogger("uvicorn").setLevel(logging.WARNING)  # the greeting says it all
-    # Broken forms are strangers' mistakes: they are answered, and the log is not for them.
-    logging.getLogger("python_multipart").setLevel(logging.ERROR)
-    # Pillow warns of damaged metadata in strangers' files; the answer does not depend on it.
-    warnings.filterwarnings("ignore", module="PIL")
 
 
 def _run_here(

@@ -15,8 +15,8 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from millisight.bundle import open_bundle
-from millisight.cli.options import one_model, setting_options
+from millisight.bundle import one_model, open_bundle
+from millisight.cli.options import setting_options
 from millisight.cli.tables import show
 from millisight.cpu import find_cores
 from millisight.errors import GoalMissed
@@ -104,7 +104,7 @@ def tune(
 
 def _run(p99: float | None, seconds: float, images: Path | None, flags: Mapping[str, Any]) -> Run:
     settings = load_settings(flags)
-    bundle = open_bundle(one_model(settings), settings.home)
+    bundle = open_bundle(one_model(settings.model), settings.home)
     cores = find_cores()
     # Pillow warns of damaged metadata in files that it reads all the same.
     warnings.filterwarnings("ignore", module="PIL")

@@ -3,7 +3,7 @@
 import os
 import re
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
 from fastapi import APIRouter, Request, Response
@@ -65,6 +65,9 @@ REASONS = [
 """Why requests are refused; each is shown from the start, since a rate needs two numbers."""
 
 _COUNT = re.compile(r"_(over_)?\d+_")
+
+Total = tuple[str, Mapping[str, str], float]
+"""What was counted: name, labels and how many."""
 
 router = APIRouter()
 
@@ -260,6 +263,13 @@ class Metrics:
         for family in self._process.collect():
             if family.name == "process_resident_memory_bytes":
                 self._memory.set(family.samples[0].value)
+
+    def totals(self) -> Iterator[Total]:
+        """All numbers of this process."""
+        for family in self._registry.collect():
+            for sample in family.samples:
+                if sample.name.endswith("_total"):
+                    yield family.name, sample.labels, sample.value
 
     def render(self) -> bytes:
         """All numbers in Prometheus' text format."""

@@ -1,0 +1,83 @@
+"""Files wherever fsspec reaches: a local path or an address such as ``s3://bucket/folder``."""
+
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import fsspec
+from pyarrow.fs import FSSpecHandler, PyFileSystem
+
+from millisight.errors import DataError, ExtraMissing
+from millisight.pictures import SUFFIXES, find_pictures, named
+from millisight.rows import as_text
+
+PARQUET = ".parquet"
+
+
+def is_address(name: str) -> bool:
+    """Whether ``name`` is one, and not a local path."""
+    return "://" in name
+
+
+def at(name: str) -> tuple[Any, str]:
+    """The file system of ``name`` and the path in it. Raises ``ExtraMissing`` and ``DataError``."""
+    try:
+        system, path = fsspec.url_to_fs(name)
+    except ImportError as error:
+        # fsspec says itself which package it wants for which protocol.
+        raise ExtraMissing(
+            f"{name} cannot be reached: {error}", hint="Install that package, too."
+        ) from error
+    except ValueError as error:
+        raise DataError(f"{name} cannot be reached: {error}.") from error
+    return system, str(path).rstrip("/")
+
+
+def for_arrow(system: Any) -> Any:
+    """``system`` as Arrow has file systems."""
+    return PyFileSystem(FSSpecHandler(system))
+
+
+def read(name: str) -> bytes:
+    """The whole file ``name``. Raises ``OSError``, for what concerns this file alone, and others
+    where the storage as a whole does not answer."""
+    if not is_address(name):
+        return Path(name).read_bytes()
+    system, path = at(name)
+    content: bytes = system.cat_file(path)
+    return content
+
+
+def find(name: str) -> Iterator[str]:
+    """The pictures in the folder ``name``, or that one file, in the order of their names.
+
+    Raises ``DataError`` where there is nothing.
+    """
+    if is_address(name):
+        yield from _find_there(name, SUFFIXES)
+    else:
+        for path in find_pictures(named([name])):
+            # A name that is no text could not be told apart from another one in the results.
+            if as_text(path) != str(path):
+                raise DataError(f"The name {as_text(path)} is not text.", hint="Rename the file.")
+            yield str(path)
+
+
+def find_tables(name: str) -> Iterator[str]:
+    """The Parquet files in the folder ``name``, or that one file, in the order of their names.
+
+    Raises ``DataError`` where there is none.
+    """
+    yield from _find_there(name, {PARQUET})
+
+
+def _find_there(name: str, suffixes: frozenset[str] | set[str]) -> Iterator[str]:
+    system, root = at(name)
+    some = False
+    # A bucket lists everything below a name in one order.
+    for path in [root] if system.isfile(root) else sorted(system.find(root)):
+        if path == root or PurePosixPath(path).suffix.lower() in suffixes:
+            some = True
+            yield system.unstrip_protocol(path) if is_address(name) else path
+    if not some:
+        raise DataError(f"There is nothing to read at {name}.")
