@@ -1,10 +1,9 @@
 """What is counted, for Prometheus: ``GET /metrics``."""
 
 import os
-import re
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Generic, TypeVar
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 from fastapi import APIRouter, Request, Response
 from prometheus_client import (
@@ -21,10 +20,11 @@ from prometheus_client import (
 from starlette.types import Scope
 
 from millisight import errors
+from millisight.server.children import Children, ModelWatch
 from millisight.server.problems import GUARDED
 from millisight.server.protocol import BEGAN
 from millisight.server.served import Served
-from millisight.watch import STAGES, Stage, Watch
+from millisight.watch import Watch
 
 SHARED_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 """Environment variable of prometheus_client: where several workers add up their numbers."""
@@ -64,55 +64,10 @@ REASONS = [
 ]
 """Why requests are refused; each is shown from the start, since a rate needs two numbers."""
 
-_COUNT = re.compile(r"_(over_)?\d+_")
-
 Total = tuple[str, Mapping[str, str], float]
 """What was counted: name, labels and how many."""
 
 router = APIRouter()
-
-Metric = TypeVar("Metric", Counter, Histogram)
-
-
-class _Children(dict[tuple[str, ...], Metric], Generic[Metric]):
-    """The parts of a metric by their labels: the metric itself takes longer to find one than that
-    one takes to count."""
-
-    def __init__(self, metric: Metric) -> None:
-        super().__init__()
-        self._metric: Any = metric
-
-    def __missing__(self, labels: tuple[str, ...]) -> Metric:
-        child: Metric = self._metric.labels(*labels)
-        self[labels] = child
-        return child
-
-
-class _ModelWatch(Watch):
-    """Counts what happens to one model's pictures."""
-
-    def __init__(
-        self,
-        model: str,
-        stages: _Children[Histogram],
-        batches: _Children[Histogram],
-        warnings: _Children[Counter],
-    ) -> None:
-        self._model = model
-        self._stages = {stage: stages[model, stage] for stage in STAGES}
-        self._batches = batches[model,]
-        self._warnings = warnings
-
-    def went_through(self, stage: Stage, began: float, took: float) -> None:  # noqa: ARG002
-        self._stages[stage].observe(took)
-
-    def warned(self, warnings: Sequence[str]) -> None:
-        for warning in warnings:
-            # One kind for all numbers of frames, or strangers could make up as many.
-            self._warnings[self._model, _COUNT.sub("_n_", warning)].inc()
-
-    def ran(self, count: int) -> None:
-        self._batches.observe(count)
 
 
 class Metrics:
@@ -129,7 +84,7 @@ class Metrics:
         self._measure_now()
 
     def _count_requests(self) -> None:
-        self._requests = _Children(
+        self._requests = Children(
             Counter(
                 "millisight_requests",
                 "Requests answered, by route and HTTP status.",
@@ -137,7 +92,7 @@ class Metrics:
                 registry=self._registry,
             )
         )
-        self._durations = _Children(
+        self._durations = Children(
             Histogram(
                 "millisight_request_duration_seconds",
                 "From a request's first byte to its answer; without those that were refused.",
@@ -146,7 +101,7 @@ class Metrics:
                 registry=self._registry,
             )
         )
-        self._rejections = _Children(
+        self._rejections = Children(
             Counter(
                 "millisight_rejections",
                 "Requests refused, by the code of the answer.",
@@ -158,7 +113,7 @@ class Metrics:
             self._rejections[reason,].inc(0)
 
     def _count_pictures(self) -> None:
-        self._answers = _Children(
+        self._answers = Children(
             Counter(
                 "millisight_answers",
                 "Pictures answered, by where the answer came from: computed for this request, "
@@ -167,7 +122,7 @@ class Metrics:
                 registry=self._registry,
             )
         )
-        self._stages = _Children(
+        self._stages = Children(
             Histogram(
                 "millisight_stage_duration_seconds",
                 "Time of a picture in each stage, if its answer is computed.",
@@ -176,7 +131,7 @@ class Metrics:
                 registry=self._registry,
             )
         )
-        self._batches = _Children(
+        self._batches = Children(
             Histogram(
                 "millisight_batch_pictures",
                 "Pictures that the network took in one run.",
@@ -185,7 +140,7 @@ class Metrics:
                 registry=self._registry,
             )
         )
-        self._warnings = _Children(
+        self._warnings = Children(
             Counter(
                 "millisight_picture_warnings",
                 "Pictures decoded with a warning, by its kind.",
@@ -233,7 +188,7 @@ class Metrics:
 
     def watch(self, model: str) -> Watch:
         """Who counts what happens to the pictures of the model of that name."""
-        return _ModelWatch(model, self._stages, self._batches, self._warnings)
+        return ModelWatch(model, self._stages, self._batches, self._warnings)
 
     def answered(self, model: str, source: str) -> None:
         """One picture, by the model of that name."""
