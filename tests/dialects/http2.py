@@ -4,6 +4,7 @@ import socket
 import struct
 import zlib
 from collections.abc import Mapping
+from functools import cache
 from urllib.parse import urlsplit
 
 _PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
@@ -50,6 +51,7 @@ def message(content: bytes, *, packed: bool = False) -> bytes:
     return struct.pack(">BI", packed, len(content)) + content
 
 
+@cache
 def bomb() -> bytes:
     """A message of 60 MB as gzip packs it, which ``FIRST_WINDOW`` has room for."""
     packer = zlib.compressobj(9, wbits=zlib.MAX_WBITS | 16)

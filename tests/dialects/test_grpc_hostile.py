@@ -227,6 +227,8 @@ def test_a_request_that_was_under_way_is_answered_after_the_signal(tmp_path: Pat
     request.inputs.add(name="image", datatype="BYTES", shape=[1])
 
     def later() -> Iterator[bytes]:
+        # The request itself is on its way; its message is not.
+        time.sleep(0.3)
         server.process.send_signal(signal.SIGTERM)
         wait_until_refused((url.hostname or "", url.port or 0))
         yield request.SerializeToString()
@@ -236,6 +238,7 @@ def test_a_request_that_was_under_way_is_answered_after_the_signal(tmp_path: Pat
         channel(f"127.0.0.1:{port}") as one,
     ):
         url = urlsplit(server.url)
+        grpc.channel_ready_future(one).result(30)
         answer = one.stream_unary(INFER)(later(), timeout=30)
         assert b"probabilities" in answer
         server.process.wait(30)
