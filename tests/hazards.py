@@ -157,3 +157,31 @@ def cmyk_profile(lab: tuple[int, int, int]) -> bytes:
     header[36:40] = b"acsp"
     header[68:80] = struct.pack(">3i", 0xF6D6, 0x10000, 0xD32D)
     return bytes(header) + index + content
+
+
+def avif_that_says(avif: bytes, width: int, height: int) -> bytes:
+    """A still AVIF whose file, but not its frame, is of another size."""
+    at = avif.index(b"ispe") + 8
+    return avif[:at] + struct.pack(">LL", width, height) + avif[at + 8 :]
+
+
+def avif_of_frames(avif: bytes, count: int) -> bytes:
+    """A still AVIF with its frame so many times."""
+    start, length = _place(avif)
+    stream = avif[start : start + length]
+    # A delimiter, and the header of the sequence with its length.
+    head = 2 + 2 + stream[3]
+    return avif_of_stream(avif, stream[:head] + stream[head:] * count)
+
+
+def avif_of_stream(avif: bytes, stream: bytes) -> bytes:
+    """A still AVIF with another stream of AV1."""
+    place = struct.pack(">LL", len(avif) + 8, len(stream))
+    at = avif.index(b"iloc") + 18
+    box = struct.pack(">L4s", len(stream) + 8, b"mdat")
+    return avif[:at] + place + avif[at + 8 :] + box + stream
+
+
+def _place(avif: bytes) -> tuple[int, int]:
+    start, length = struct.unpack_from(">LL", avif, avif.index(b"iloc") + 18)
+    return start, length

@@ -17,6 +17,7 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.TiffImagePlugin import TILELENGTH, TILEWIDTH, TiffImageFile
 
+from millisight.av1 import check_frames
 from millisight.budget import PixelBudget
 from millisight.errors import BadImage, ImageError, ImageTooLarge
 from millisight.formats import FORMATS, check_scans, refusal
@@ -198,6 +199,8 @@ def _check_structure(image: Image.Image, data: bytes, limits: Limits) -> None:
     _check_size(image.size, limits)
     if isinstance(image, JpegImageFile):
         check_scans(data)
+    if image.format == "AVIF":
+        check_frames(data, image.size)
     if isinstance(image, TiffImageFile):
         # A tile is decoded whole, however little of it the picture shows.
         tags = image.tag_v2
