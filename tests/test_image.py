@@ -518,3 +518,49 @@ def test_a_signalling_nan_is_no_number_like_any_other() -> None:
     decoded = decode(data, PREPROCESS, LIMITS)
     assert decoded.warnings == ("32bit_stretched",)
     assert (decoded.pixels == 0).all()
+
+
+# Faults of this program
+
+
+BROKEN = PREPROCESS.model_copy(update={"interpolation": "none"})
+"""What no manifest has: resizing fails with a ``KeyError``, as a fault of ours would."""
+
+
+def test_a_fault_of_ours_is_not_the_pictures() -> None:
+    with pytest.raises(KeyError, match="none"):
+        decode(encode(solid("red"), "PNG"), BROKEN, LIMITS)
+    with pytest.raises(KeyError, match="none"):
+        from_pillow(solid("red"), BROKEN, LIMITS)
+
+
+class Telling(Image.Image):
+    """A picture that fails as a decoder might."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__()
+        self.error = error
+        self._size = (9, 9)
+
+    def copy(self) -> Image.Image:
+        raise self.error
+
+
+def test_nor_is_it_the_pictures_when_there_is_no_memory() -> None:
+    with pytest.raises(MemoryError):
+        from_pillow(Telling(MemoryError()), PREPROCESS, LIMITS)
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ("image file is truncated (3 bytes not processed).", "image file is truncated (3 bytes"),
+        ("[Errno 2] No such file: '/home/me/cache'", "it is damaged"),
+        ("a\nERROR forged", "it is damaged"),
+        ("", "it is damaged"),
+    ],
+)
+def test_what_a_decoder_says_is_told_only_if_it_is_a_plain_sentence(said: str, told: str) -> None:
+    with pytest.raises(BadImage) as raised:
+        from_pillow(Telling(OSError(said)), PREPROCESS, LIMITS)
+    assert raised.value.message.startswith(f"The picture cannot be read: {told}")
