@@ -20,15 +20,6 @@ JPEG = encode(solid("red"), "JPEG")
 TURNED = hazards.exif_orientation(6)
 
 
-def fractions(count: int) -> bytes:
-    """EXIF whose orientation, and resolution, are ``count`` fractions."""
-    entries = struct.pack("<HHLL", 274, 5, count, 62) + struct.pack("<HHLL", 282, 5, count, 62)
-    unit = struct.pack("<HHLHH", 296, 3, 1, 2, 0)
-    return (
-        b"II*\0" + struct.pack("<LH", 8, 3) + entries + unit + bytes(16) + b"\1\0\0\0" * 2 * count
-    )
-
-
 def avif_with(exif: bytes) -> bytes:
     """An AVIF with EXIF as it is; Pillow would take the orientation out of it."""
     orientation, other = struct.pack("<H", 274), struct.pack("<H", 0x9999)
@@ -48,7 +39,7 @@ def jpeg_of_blocks(exif: bytes) -> bytes:
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "AVIF"])
 def test_exif_of_a_million_numbers_is_not_looked_at(kind: str) -> None:
-    exif = fractions(MILLION)
+    exif = hazards.exif_of_fractions(MILLION)
     make = {"JPEG": jpeg_of_blocks, "AVIF": avif_with}.get(kind)
     data = encode(solid("red"), kind, exif=exif) if make is None else make(exif)
     assert len(data) > 8 * MILLION
@@ -56,7 +47,7 @@ def test_exif_of_a_million_numbers_is_not_looked_at(kind: str) -> None:
 
 
 def test_the_first_block_of_exif_counts() -> None:
-    data = hazards.with_exif(hazards.with_exif(JPEG, fractions(10)), TURNED)
+    data = hazards.with_exif(hazards.with_exif(JPEG, hazards.exif_of_fractions(10)), TURNED)
     assert decode(data, PREPROCESS, LIMITS).warnings == ("exif_rotated",)
 
 
@@ -68,22 +59,11 @@ def test_the_orientation_of_every_format_is_still_seen(kind: str) -> None:
     assert decode(data, PREPROCESS, LIMITS).warnings == ("exif_rotated",)
 
 
-def tiff_with(tag: int, kind: int, count: int, *, large: bool = False) -> bytes:
-    """A TIFF, or a BigTIFF, with ``count`` numbers of a ``kind`` in ``tag``."""
-    entry = "<HHQQ" if large else "<HHLL"
-    wanted = ((256, 9), (257, 9), (258, 8), (259, 1), (262, 1), (273, 8), (277, 1), (279, 81))
-    entries = [struct.pack(entry, number, 4, 1, value) for number, value in wanted if number != tag]
-    entries.append(struct.pack(entry, tag, kind, count, 500))
-    head = struct.pack("<4sHHQ", b"II+\0", 8, 0, 16) if large else b"II*\0\x08\0\0\0"
-    table = struct.pack("<Q" if large else "<H", len(entries)) + b"".join(sorted(entries))
-    return (head + table).ljust(500, b"\0") + bytes(8 * count)
-
-
 @pytest.mark.parametrize("large", [False, True])
 @pytest.mark.parametrize(("tag", "kind"), [(274, 5), (282, 10), (273, 4), (279, 3), (258, 3)])
 def test_a_tiff_of_a_million_numbers_is_refused(tag: int, kind: int, *, large: bool) -> None:
     with pytest.raises(BadImage, match="over 10,000 parts"):
-        decode(tiff_with(tag, kind, MILLION, large=large), PREPROCESS, LIMITS)
+        decode(hazards.tiff_with(tag, kind, MILLION, large=large), PREPROCESS, LIMITS)
 
 
 def test_a_tiff_of_many_entries_is_refused() -> None:
@@ -145,23 +125,15 @@ def test_some_thousands_are_allowed() -> None:
     assert decode(comments, PREPROCESS, LIMITS).warnings == ()
 
 
-def bmp_of_runs(width: int, height: int, packing: int) -> bytes:
-    """A BMP in run lengths, each line empty."""
-    head = struct.pack(
-        "<2sIIIIiiHHIIiiII", b"BM", 0, 0, 1078, 40, width, height, 1, 8, packing, *[0] * 5
-    )
-    return head + bytes(1024) + b"\1\0\0\0" * abs(height) + b"\0\1"
-
-
 @pytest.mark.parametrize("packing", [1, 2])
 @pytest.mark.parametrize("size", [(49_000_000, 1), (7000, -7000)])
 def test_a_large_bmp_in_run_lengths_is_refused(size: tuple[int, int], packing: int) -> None:
     with pytest.raises(BadImage, match="packed in run lengths"):
-        decode(bmp_of_runs(*size, packing), PREPROCESS, LIMITS)
+        decode(hazards.bmp_of_runs(*size, packing), PREPROCESS, LIMITS)
 
 
 def test_a_small_one_is_a_picture() -> None:
-    assert decode(bmp_of_runs(64, 64, 1), PREPROCESS, LIMITS).pixels.shape == (224, 224, 3)
+    assert decode(hazards.bmp_of_runs(64, 64, 1), PREPROCESS, LIMITS).pixels.shape == (224, 224, 3)
 
 
 @pytest.mark.parametrize("data", [b"", b"BM", b"II*\0", b"MM\0+", b"GIF89a", b"\xff\xd8\xff"])
