@@ -218,7 +218,6 @@ def _metadata(photo: Image.Image, jpeg: bytes) -> Iterator[Hostile]:
         yield upload(f"EXIF in PNG: {name}", black_png(9, 9, (b"eXIf", block)))
     told = Image.Exif()
     told.update({315: "canary", 270: "<b>canary</b>", 33_432: "canary"})
-    told[0x8825] = {1: "N", 2: (48.0, 8.0, 1.0), 29: "canary"}
     for kind in ("JPEG", "PNG", "WEBP", "TIFF", "AVIF"):
         options = {"exif": told, "xmp": b"<x:xmpmeta>canary</x:xmpmeta>", "comment": b"canary"}
         yield upload(f"names and places in {kind}", encode(photo, kind, **options))
