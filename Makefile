@@ -49,7 +49,7 @@ IMAGE_BUILD_FLAGS ?=
 
 .venv-fuzz/.installed: pyproject.toml
 	$(PYTHON) -m venv .venv-fuzz
-	.venv-fuzz/bin/pip install $(PIP_FLAGS) --editable '.[test,fuzz]'
+	.venv-fuzz/bin/pip install $(PIP_FLAGS) --editable '.[test,fuzz,grpc]'
 	touch $@
 
 .venv-release/.installed: Makefile
@@ -128,10 +128,11 @@ benchmark: .venv/.installed .venv-build/.installed
 soak: .venv-test/.installed
 	.venv-test/bin/python -m tests.hostile.soak $(or $(ARGS),--requests 100000)
 
-## fuzz: bytes that the decoder and the form parser do not expect, guided by coverage; ten minutes
+## fuzz: bytes that decoder, form parser and dialects do not expect, guided by coverage; ten minutes
 fuzz: .venv-fuzz/.installed
 	.venv-fuzz/bin/python -m tests.fuzz.decoder $(or $(ARGS),--seconds 300)
 	.venv-fuzz/bin/python -m tests.fuzz.multipart $(or $(ARGS),--seconds 300)
+	.venv-fuzz/bin/python -m tests.fuzz.dialects $(or $(ARGS),--seconds 120)
 
 ## lock: pin what serving needs, with hashes, for images and for who wants the very same
 lock: .venv-release/.installed

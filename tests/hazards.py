@@ -142,9 +142,14 @@ def cmyk_profile(lab: tuple[int, int, int]) -> bytes:
     identity = struct.pack(">9i", *(0x10000 if i in (0, 4, 8) else 0 for i in range(9)))
     ramp = bytes(range(256))
     table = b"mft1\0\0\0\0" + bytes([4, 3, 2, 0]) + identity + ramp * 4 + bytes(lab) * 16 + ramp * 3
+    return _profile({b"A2B0": table}, b"prtrCMYKLab ")
+
+
+def _profile(tags: dict[bytes, bytes], kind: bytes) -> bytes:
+    """An ICC profile of these tags, and those that each must have; ``kind`` is from its head."""
     texts = {b"desc": b"desc" + bytes(86), b"cprt": b"text\0\0\0\0none\0"}
     white = b"XYZ \0\0\0\0" + struct.pack(">3i", 0xF6D6, 0x10000, 0xD32D)
-    tags = {**texts, b"wtpt": white, b"A2B0": table}
+    tags = {**texts, b"wtpt": white, **tags}
     index, content = struct.pack(">I", len(tags)), b""
     start = 128 + 4 + 12 * len(tags)
     for name, data in tags.items():
@@ -153,7 +158,81 @@ def cmyk_profile(lab: tuple[int, int, int]) -> bytes:
     header = bytearray(128)
     header[0:4] = struct.pack(">I", start + len(content))
     header[8:12] = b"\x02\x40\0\0"
-    header[12:24] = b"prtrCMYKLab "
+    header[12:24] = kind
     header[36:40] = b"acsp"
     header[68:80] = struct.pack(">3i", 0xF6D6, 0x10000, 0xD32D)
     return bytes(header) + index + content
+
+
+def avif_that_says(avif: bytes, width: int, height: int) -> bytes:
+    """A still AVIF whose file, but not its frame, is of another size."""
+    at = avif.index(b"ispe") + 8
+    return avif[:at] + struct.pack(">LL", width, height) + avif[at + 8 :]
+
+
+def avif_of_frames(avif: bytes, count: int) -> bytes:
+    """A still AVIF with its frame so many times."""
+    start, length = _place(avif)
+    stream = avif[start : start + length]
+    # A delimiter, and the header of the sequence with its length.
+    head = 2 + 2 + stream[3]
+    return avif_of_stream(avif, stream[:head] + stream[head:] * count)
+
+
+def avif_of_stream(avif: bytes, stream: bytes) -> bytes:
+    """A still AVIF with another stream of AV1."""
+    place = struct.pack(">LL", len(avif) + 8, len(stream))
+    at = avif.index(b"iloc") + 18
+    box = struct.pack(">L4s", len(stream) + 8, b"mdat")
+    return avif[:at] + place + avif[at + 8 :] + box + stream
+
+
+def _place(avif: bytes) -> tuple[int, int]:
+    start, length = struct.unpack_from(">LL", avif, avif.index(b"iloc") + 18)
+    return start, length
+
+
+def exif_of_fractions(count: int) -> bytes:
+    """EXIF whose orientation, and resolution, are ``count`` fractions."""
+    entries = struct.pack("<HHLL", 274, 5, count, 62) + struct.pack("<HHLL", 282, 5, count, 62)
+    unit = struct.pack("<HHLHH", 296, 3, 1, 2, 0)
+    return (
+        b"II*\0" + struct.pack("<LH", 8, 3) + entries + unit + bytes(16) + b"\1\0\0\0" * 2 * count
+    )
+
+
+def tiff_with(tag: int, kind: int, count: int, *, large: bool = False) -> bytes:
+    """A TIFF, or a BigTIFF, with ``count`` numbers of a ``kind`` in ``tag``."""
+    entry = "<HHQQ" if large else "<HHLL"
+    wanted = ((256, 9), (257, 9), (258, 8), (259, 1), (262, 1), (273, 8), (277, 1), (279, 81))
+    entries = [struct.pack(entry, number, 4, 1, value) for number, value in wanted if number != tag]
+    entries.append(struct.pack(entry, tag, kind, count, 500))
+    head = struct.pack("<4sHHQ", b"II+\0", 8, 0, 16) if large else b"II*\0\x08\0\0\0"
+    table = struct.pack("<Q" if large else "<H", len(entries)) + b"".join(sorted(entries))
+    return (head + table).ljust(500, b"\0") + bytes(8 * count)
+
+
+def bmp_of_runs(width: int, height: int, packing: int) -> bytes:
+    """A BMP in run lengths, each line empty."""
+    head = struct.pack(
+        "<2sIIIIiiHHIIiiII", b"BM", 0, 0, 1078, 40, width, height, 1, 8, packing, *[0] * 5
+    )
+    return head + bytes(1024) + b"\1\0\0\0" * abs(height) + b"\0\1"
+
+
+def wide_profile() -> bytes:
+    """An ICC profile of the primaries of Display P3, with a gamma of 2.2."""
+
+    def numbers(*values: float) -> bytes:
+        return struct.pack(f">{len(values)}i", *(round(65_536 * value) for value in values))
+
+    curve = b"curv\0\0\0\0" + struct.pack(">LH", 1, 0x0233) + bytes(2)
+    tags = {b"wtpt": b"XYZ \0\0\0\0" + numbers(0.9642, 1, 0.8249)}
+    for name, color in {
+        b"r": (0.5151, 0.2412, -0.0011),
+        b"g": (0.292, 0.6922, 0.0419),
+        b"b": (0.1571, 0.0666, 0.7841),
+    }.items():
+        tags[name + b"XYZ"] = b"XYZ \0\0\0\0" + numbers(*color)
+        tags[name + b"TRC"] = curve
+    return _profile(tags, b"mntrRGB XYZ ")

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from millisight import image as images
-from millisight.budget import PixelBudget
+from millisight.budget import MOST_OVERTAKEN, PixelBudget
 from millisight.image import Limits, decode
 from tests.support import PREPROCESS, encode, solid
 
@@ -54,6 +54,29 @@ def test_a_large_picture_waits_for_another_and_a_small_one_does_not() -> None:
             with pytest.raises(TimeoutError):
                 waiting.result(timeout=0.2)
         assert waiting.result(timeout=20).pixels.shape == (224, 224, 3)
+
+
+def test_a_large_picture_is_overtaken_by_some_small_ones_and_no_more() -> None:
+    budget = PixelBudget(100)
+    entered: list[str] = []
+
+    def work(name: str, pixels: int) -> None:
+        with budget.hold(pixels):
+            entered.append(name)
+
+    with ThreadPoolExecutor(2) as pool:
+        with budget.hold(50):
+            large = pool.submit(work, "large", 100)
+            while not large.running() or not budget.waiting:
+                pass
+            for _ in range(MOST_OVERTAKEN):
+                work("small", 1)
+            late = pool.submit(work, "late", 1)
+            while budget.waiting < 2:
+                pass
+        large.result(20)
+        late.result(20)
+    assert entered == ["small"] * MOST_OVERTAKEN + ["large", "late"]
 
 
 def test_a_reduced_decode_counts_as_what_it_is() -> None:

@@ -1,6 +1,7 @@
 """Bundles: written whole or not at all, and read only when every byte is right."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -63,6 +64,22 @@ def test_what_was_written_is_read(small: Path) -> None:
     assert bundle.graph == small / "model.xml"
     assert bundle.manifest.size == sum((small / file).stat().st_size for file in FILES)
     assert [path.name for path in small.parent.iterdir()] == ["small"]
+
+
+@pytest.mark.parametrize("file", [MANIFEST, *FILES])
+@pytest.mark.parametrize("endless", ["pipe", "device", "folder"])
+def test_what_is_no_file_is_not_read(small: Path, file: str, endless: str) -> None:
+    path = small / file
+    path.unlink()
+    match endless:
+        case "pipe":
+            os.mkfifo(path)
+        case "device":
+            path.symlink_to("/dev/zero")
+        case _:
+            path.mkdir()
+    with pytest.raises(BundleError, match=f"{file} is damaged"):
+        read_bundle(small)
 
 
 @pytest.mark.parametrize("file", [MANIFEST, *FILES])

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image, ImageCms
+from PIL import Image, ImageCms, ImageFile
 
 from millisight.errors import BadImage, ImageTooLarge, UnsupportedFormat
 from millisight.image import Decoded, Limits, decode, from_array, from_pillow
@@ -32,6 +32,10 @@ BOMBS = {
     "tiff": hazards.tiff(8000, 8000),
     "tiff that Pillow refuses": hazards.tiff(2**32 - 1, 2**32 - 1),
     "tiff tile": hazards.tiff_of_one_tile(8000),
+    "avif": hazards.avif_that_says(encode(solid("red"), "AVIF"), 8000, 8000),
+    "avif that Pillow refuses": hazards.avif_that_says(
+        encode(solid("red"), "AVIF"), 16_000, 16_000
+    ),
     "jpeg": hazards.jpeg_of_size(encode(solid("red"), "JPEG"), 8000, 8000),
     "jpeg that Pillow refuses": hazards.jpeg_of_size(encode(solid("red"), "JPEG"), 65_500, 65_500),
 }
@@ -205,6 +209,16 @@ def test_a_truncated_picture_is_a_bad_image(name: str, share: float) -> None:
     assert "complete" in raised.value.hint
 
 
+@pytest.mark.parametrize("name", ["JPEG", "progressive JPEG"])
+def test_so_is_one_that_lacks_a_thousandth(name: str) -> None:
+    file_format, options = ENCODINGS[name]
+    data = encode(texture(400, 300), file_format, **options)
+    assert ImageFile.LOAD_TRUNCATED_IMAGES is False
+    with pytest.raises(BadImage, match="truncated"):
+        show(data[: int(len(data) * 0.999)])
+    assert ImageFile.LOAD_TRUNCATED_IMAGES is False
+
+
 def test_a_jpeg_of_endless_scans_is_refused() -> None:
     data = encode(solid("red"), "JPEG", progressive=True)
     scan = data[data.rindex(b"\xff\xda") : -2]
@@ -290,6 +304,17 @@ def test_cmyk_is_converted_through_its_profile(lab: tuple[int, int, int], rgb: i
     decoded = show(data)
     assert color(decoded) == pytest.approx([rgb] * 3, abs=2)
     assert decoded.warnings == ("cmyk_converted",)
+
+
+def test_the_profile_of_an_rgb_picture_is_not_applied() -> None:
+    """As torchvision does it, and with it the weights were made: see decision 5."""
+    plain = encode(texture(400, 300), "PNG")
+    wide = encode(texture(400, 300), "PNG", icc_profile=hazards.wide_profile())
+    with Image.open(BytesIO(wide)) as image:
+        profile = ImageCms.ImageCmsProfile(BytesIO(image.info["icc_profile"]))
+        srgb = ImageCms.createProfile("sRGB")
+        assert ImageCms.profileToProfile(image, profile, srgb) is not None
+    assert np.array_equal(show(wide).pixels, show(plain).pixels)
 
 
 @pytest.mark.parametrize("value", [0, 255, 256, 0x1234, 32_768, 65_535])
@@ -518,3 +543,49 @@ def test_a_signalling_nan_is_no_number_like_any_other() -> None:
     decoded = decode(data, PREPROCESS, LIMITS)
     assert decoded.warnings == ("32bit_stretched",)
     assert (decoded.pixels == 0).all()
+
+
+# Faults of this program
+
+
+BROKEN = PREPROCESS.model_copy(update={"interpolation": "none"})
+"""What no manifest has: resizing fails with a ``KeyError``, as a fault of ours would."""
+
+
+def test_a_fault_of_ours_is_not_the_pictures() -> None:
+    with pytest.raises(KeyError, match="none"):
+        decode(encode(solid("red"), "PNG"), BROKEN, LIMITS)
+    with pytest.raises(KeyError, match="none"):
+        from_pillow(solid("red"), BROKEN, LIMITS)
+
+
+class Telling(Image.Image):
+    """A picture that fails as a decoder might."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__()
+        self.error = error
+        self._size = (9, 9)
+
+    def copy(self) -> Image.Image:
+        raise self.error
+
+
+def test_nor_is_it_the_pictures_when_there_is_no_memory() -> None:
+    with pytest.raises(MemoryError):
+        from_pillow(Telling(MemoryError()), PREPROCESS, LIMITS)
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ("image file is truncated (3 bytes not processed).", "image file is truncated (3 bytes"),
+        ("[Errno 2] No such file: '/home/me/cache'", "it is damaged"),
+        ("a\nERROR forged", "it is damaged"),
+        ("", "it is damaged"),
+    ],
+)
+def test_what_a_decoder_says_is_told_only_if_it_is_a_plain_sentence(said: str, told: str) -> None:
+    with pytest.raises(BadImage) as raised:
+        from_pillow(Telling(OSError(said)), PREPROCESS, LIMITS)
+    assert raised.value.message.startswith(f"The picture cannot be read: {told}")

@@ -39,6 +39,18 @@ def test_every_dependency_is_locked_at_a_version_that_fits() -> None:
     assert {"torch", "nncf", "pytest"}.isdisjoint(pins)
 
 
+def test_no_decoder_with_known_holes_is_asked_for() -> None:
+    """Pillow 13 mended its JPEG decoder (GHSA-5x8w-8jj5-q52h); ``LOAD_TRUNCATED_IMAGES`` is for
+    the whole process, and nobody here sets it."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    [pillow] = [one for one in map(Requirement, project["dependencies"]) if one.name == "pillow"]
+    assert pillow.marker is None
+    assert not any(pillow.specifier.contains(old) for old in ("12.2.0", "12.999"))
+    assert pillow.specifier.contains("13.0.0")
+    sources = (ROOT / "src").rglob("*.py")
+    assert not [path for path in sources if "LOAD_TRUNCATED_IMAGES" in path.read_text()]
+
+
 def test_nothing_that_is_locked_has_a_known_hole() -> None:
     command = [sys.executable, "-m", "pip_audit", "--requirement", str(LOCK), "--require-hashes"]
     command += ["--disable-pip", "--progress-spinner", "off", "--format", "json"]

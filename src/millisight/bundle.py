@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import re
+import stat
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -97,7 +98,7 @@ def read_manifest(path: Path) -> Manifest:
     Raises ``BundleError``.
     """
     try:
-        text = (path / MANIFEST).read_text(encoding="utf-8")
+        text = _plain(path / MANIFEST).read_text(encoding="utf-8")
         content = json.loads(text)
         version = content.get("format_version")
         if isinstance(version, int) and version != FORMAT_VERSION:
@@ -123,13 +124,24 @@ def read_manifest(path: Path) -> Manifest:
 
 def _verify_file(path: Path, entry: FileEntry) -> None:
     try:
-        found = describe_file(path)
+        # Before it is read: it may have no end.
+        same = _plain(path).stat().st_size == entry.bytes and describe_file(path) == entry
     except OSError as error:
         raise BundleError(
             f"Bundle file {path} cannot be read: {error.strerror}.", hint="Build it again."
         ) from error
-    if found != entry:
+    if not same:
         raise _damaged(path)
+
+
+def _plain(path: Path) -> Path:
+    """``path``, if it is a file and no pipe or device, from which reading may never end.
+
+    Raises ``BundleError`` or ``OSError``.
+    """
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise _damaged(path)
+    return path
 
 
 def _damaged(path: Path) -> BundleError:

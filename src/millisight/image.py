@@ -5,6 +5,9 @@ and resize happen in one call on the part of the picture that is needed, and JPE
 than that are decoded at a fraction of their size, so a phone's 12 megapixels cost little.
 """
 
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from io import BytesIO
 
@@ -14,6 +17,7 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.TiffImagePlugin import TILELENGTH, TILEWIDTH, TiffImageFile
 
+from millisight.av1 import check_frames
 from millisight.budget import PixelBudget
 from millisight.errors import BadImage, ImageError, ImageTooLarge
 from millisight.formats import FORMATS, check_scans, refusal
@@ -31,10 +35,16 @@ from millisight.geometry import (
 from millisight.manifest import Preprocess
 from millisight.modes import to_rgb
 from millisight.resizing import resize
+from millisight.structure import MAX_EXIF_BYTES, bounded
 
 DRAFT_FACTOR = 2
 """A JPEG is decoded at the smallest of 1/1, 1/2, 1/4, 1/8 that keeps this many times the pixels
 that the resize needs along each side."""
+
+_PLAIN = re.compile(r"[\w ,;:()=%+-]{1,200}", re.ASCII)
+
+_EXIF_BLOCKS = {"exif": MAX_EXIF_BYTES, "Raw profile type exif": 3 * MAX_EXIF_BYTES}
+"""Where Pillow finds EXIF, and how long it may be there; the second is in hexadecimal digits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,21 +75,34 @@ def decode(data: bytes, preprocess: Preprocess, limits: Limits) -> Decoded:
     """
     if not data:
         raise BadImage("The picture is empty: it has no bytes.")
-    try:
-        with Image.open(BytesIO(data), formats=FORMATS) as image:
+    data = bounded(data)
+    with _border(limits, data):
+        opened = Image.open(BytesIO(data), formats=FORMATS)
+    with opened as image:
+        with _border(limits):
             _check_structure(image, data, limits)
-            frames = count_frames(image, data)
-            if isinstance(image, JpegImageFile):
-                # Pillow feeds libjpeg this much at a time; all at once saves the copies between.
-                image.decodermaxblock = len(data)
-            return _prepare(image, preprocess, limits, frames=frames)
-    except ImageError:
+        frames = count_frames(image, data)
+        if isinstance(image, JpegImageFile):
+            # Pillow feeds libjpeg this much at a time; all at once saves the copies between.
+            image.decodermaxblock = len(data)
+        return _prepare(image, preprocess, limits, frames=frames)
+
+
+@contextmanager
+def _border(limits: Limits, data: bytes = b"") -> Iterator[None]:
+    """Around what Pillow does with a file, ``data``: its errors become ours.
+
+    Nothing else is to stand within: a fault of this program is not a fault of the picture.
+    """
+    try:
+        yield
+    except (ImageError, MemoryError):
         raise
     except UnidentifiedImageError as error:
         raise refusal(data) from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise _too_large("The picture has far too many pixels", limits) from error
-    # Pillow's decoders raise many kinds of errors on damaged files: this is the border.
+    # Its decoders raise many kinds of errors on damaged files.
     except Exception as error:
         raise _unreadable(error) from error
 
@@ -107,11 +130,10 @@ def from_pillow(image: Image.Image, preprocess: Preprocess, limits: Limits) -> D
     Raises ``ImageTooLarge`` or ``BadImage``.
     """
     _check_size(image.size, limits)
-    try:
-        return _prepare(image.copy(), preprocess, limits)
-    # An image that was opened is decoded only here, so this is the same border as in ``decode``.
-    except Exception as error:
-        raise _unreadable(error) from error
+    # An image that was opened is decoded only here.
+    with _border(limits):
+        copied = image.copy()
+    return _prepare(copied, preprocess, limits)
 
 
 def _prepare(
@@ -123,20 +145,26 @@ def _prepare(
         count = str(frames) if frames <= MAX_COUNTED else f"over_{MAX_COUNTED}"
         warnings.append(f"first_of_{count}_frames")
     full = image.size
-    image.draft(None, (preprocess.resize * DRAFT_FACTOR,) * 2)
+    with _border(limits):
+        image.draft(None, (preprocess.resize * DRAFT_FACTOR,) * 2)
     with limits.budget.hold(image.size[0] * image.size[1]):
-        return _cut(image, full, preprocess, warnings)
+        return _cut(image, full, preprocess, warnings, limits)
 
 
 def _cut(
-    image: Image.Image, full: tuple[int, int], preprocess: Preprocess, warnings: list[str]
+    image: Image.Image,
+    full: tuple[int, int],
+    preprocess: Preprocess,
+    warnings: list[str],
+    limits: Limits,
 ) -> Decoded:
     """Decode ``image``, which has ``full`` size unless its decoder reduces it, and take from it
     what the network sees. ``warnings`` come before those that arise here."""
     # Pillow turns a TIFF upright while loading, and gives its upright size even before.
     turned_by_pillow = image.format == "TIFF" and _orientation(image) != 1
     width, height = full
-    image.load()
+    with _border(limits):
+        image.load()
     orientation = _orientation(image)
     if turned_by_pillow or orientation != 1:
         warnings.append("exif_rotated")
@@ -145,7 +173,8 @@ def _cut(
     box = stored_box(seen, upright, orientation)
     # A reduced decode rounds its size up; the picture itself covers exactly 1/scale of it.
     scale = draft_scale(width, image.size[0])
-    rgb, more_warnings = to_rgb(image)
+    with _border(limits):
+        rgb, more_warnings = to_rgb(image)
     shown = clip((box[0] / scale, box[1] / scale, box[2] / scale, box[3] / scale), rgb.size)
     pixels = resize(rgb, shown, preprocess.crop, preprocess.interpolation)
     if orientation != 1:
@@ -156,6 +185,8 @@ def _cut(
 def _orientation(image: Image.Image) -> int:
     """EXIF orientation 1…8; a broken or absurd one counts as upright."""
     try:
+        if any(len(image.info.get(block, b"")) > most for block, most in _EXIF_BLOCKS.items()):
+            return 1
         value = image.getexif().get(ExifTags.Base.Orientation, 1)
     # A damaged EXIF block is no reason to refuse the picture, and it fails in many ways.
     except Exception:  # noqa: BLE001
@@ -168,6 +199,8 @@ def _check_structure(image: Image.Image, data: bytes, limits: Limits) -> None:
     _check_size(image.size, limits)
     if isinstance(image, JpegImageFile):
         check_scans(data)
+    if image.format == "AVIF":
+        check_frames(data, image.size)
     if isinstance(image, TiffImageFile):
         # A tile is decoded whole, however little of it the picture shows.
         tags = image.tag_v2
@@ -190,7 +223,9 @@ def _too_large(what: str, limits: Limits) -> ImageTooLarge:
 
 
 def _unreadable(error: Exception) -> BadImage:
-    reason = str(error).strip().rstrip(".") or type(error).__name__
+    said = str(error).strip().rstrip(".")
+    # What is no plain sentence may tell of this machine.
+    reason = said if _PLAIN.fullmatch(said) else "it is damaged"
     return BadImage(
         f"The picture cannot be read: {reason}.",
         hint="Is the file complete? Open it in a viewer and export it again as JPEG or PNG.",

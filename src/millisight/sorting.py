@@ -34,8 +34,10 @@ def folder_names(labels: Sequence[str]) -> list[str]:
     """A folder name for each class; classes of one name have their index in it too."""
     # A name that begins with a dot would be hidden, or lead elsewhere.
     names = [re.sub(r"^\.|[/\x00-\x1f]", "_", label) or "_" for label in labels]
-    often = Counter([*names, UNCERTAIN])
-    return [name if often[name] == 1 else f"{name} {i}" for i, name in enumerate(names)]
+    # With an index a name may be that of another class.
+    while max((often := Counter([*names, UNCERTAIN])).values()) > 1:
+        names = [name if often[name] == 1 else f"{name} {i}" for i, name in enumerate(names)]
+    return names
 
 
 class Plan:
@@ -129,16 +131,29 @@ class Mover(Plan):
 
     def _set_right(self, last: tuple[str, str] | None) -> None:
         try:
-            source, target = json.loads(self._note.read_text(encoding="utf-8"))
-        except ValueError:  # It was interrupted before it had moved anything.
+            source, target = map(Path, json.loads(self._note.read_text(encoding="utf-8")))
+        # It was interrupted before it had moved anything, or somebody else wrote it.
+        except (ValueError, TypeError):
             return
-        taken_down = last is not None and _absolute(*last) == [source, target]
+        taken_down = last is not None and _absolute(*last) == [str(source), str(target)]
         # What cannot be removed is in both places, and is said when its turn comes.
         with suppress(OSError):
-            _drop_draft(Path(target))
+            if not self._could_move(source, target):
+                return
+            _drop_draft(target)
             both = os.path.lexists(source) and os.path.lexists(target)
             if both and filecmp.cmp(source, target, shallow=False):
-                Path(source if taken_down else target).unlink()
+                (source if taken_down else target).unlink()
+
+    def _could_move(self, source: Path, target: Path) -> bool:
+        """Whether ``target`` is in a folder of this one, and not ``source`` by another name.
+
+        The folder may have been received, with a note that was written to have files removed.
+        """
+        parent = target.parent
+        inside = not parent.is_symlink() and parent.parent.samefile(self.folder)
+        elsewhere = source.parent.resolve() / source.name != parent.resolve() / target.name
+        return inside and elsewhere and ".." not in (target.name, parent.name)
 
     def __exit__(
         self,

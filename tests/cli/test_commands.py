@@ -64,6 +64,29 @@ def test_pictures_and_folders_are_labelled_and_bad_ones_reported(run: Run, pictu
     assert "\x1b[" not in done.stdout
 
 
+def test_a_name_cannot_forge_lines_or_move_the_cursor(run: Run, tmp_path: Path) -> None:
+    folder = tmp_path / "received"
+    folder.mkdir()
+    picture = encode(texture(300, 200, 1), "JPEG")
+    odd = "\x1b[2Ja\nother.jpg: cat\x9b1m\u202e.jpg"
+    (folder / odd).write_bytes(picture)
+    (folder / f"broken{odd}").write_bytes(picture[:2000])
+    shown = "\\u001b[2Ja\\u000aother.jpg: cat\\u009b1m\\u202e.jpg"
+    for options in ((), ("--json",), ("--move-into", tmp_path / "sorted", "--dry-run")):
+        done = run("classify", folder, *options)
+        assert done.returncode == 3
+        for said in (done.stdout, done.stderr):
+            assert not set(said) & set("\x1b\x9b\u202e")
+        assert len(done.stderr.splitlines()) == 1
+        assert f"broken{shown}: The picture cannot be read" in done.stderr
+        if "--json" not in options:
+            assert f"{folder}/{shown}" in done.stdout
+            assert len(done.stdout.splitlines()) == 1
+    answers = run("classify", "--json", folder).stdout.splitlines()
+    assert [Path(json.loads(line)["path"]).name for line in answers] == [odd, f"broken{odd}"]
+    fails(run("classify", tmp_path / "no\nError: such"), 3, "no\\u000aError: such")
+
+
 def test_answers_come_as_json_lines(run: Run, pictures: Path) -> None:
     done = run("classify", "--json", "--top-k", 2, pictures / "a.jpg", pictures / "broken.jpg")
     good, bad = map(json.loads, done.stdout.splitlines())

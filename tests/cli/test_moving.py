@@ -100,6 +100,33 @@ def test_folder_names_are_unique_and_lead_nowhere_else() -> None:
     assert folder_names(labels) == names
 
 
+def test_a_name_with_an_index_is_not_the_name_of_another_class() -> None:
+    for labels in (["a", "a", "a 0"], ["a 1", "a", "a"], ["uncertain", "uncertain 0"]):
+        names = folder_names(labels)
+        assert len({*names, "uncertain"}) == len(labels) + 1
+        assert folder_names(labels) == names
+
+
+@pytest.mark.parametrize("kind", ["itself", "outside", "through a link", "upwards", "no text"])
+def test_a_note_that_came_with_a_folder_removes_nothing(inbox: Path, kind: str) -> None:
+    mine, copied = inbox / "a.jpg", inbox / "deeper" / "a.jpg"
+    received = inbox.parent / "received"
+    (received / "cat").mkdir(parents=True)
+    (received / "link").symlink_to(inbox)
+    notes: dict[str, list[object]] = {
+        "itself": [str(mine), str(mine)],
+        "outside": [str(copied), str(mine)],
+        "through a link": [str(mine), str(received / "link" / "a.jpg")],
+        "upwards": [str(copied), str(received / "cat" / ".." / ".." / "inbox" / "a.jpg")],
+        "no text": [1, None],
+    }
+    (received / ".millisight-moving").write_text(json.dumps(notes[kind]))
+    before = tree(inbox)
+    with Mover(received, ["cat"]):
+        pass
+    assert tree(inbox) == before
+
+
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_a_stopped_run_goes_on_and_every_picture_is_moved_once(
     run: Run,

@@ -198,7 +198,8 @@ def patient(microseconds: int) -> service_pb2.ModelInferRequest:
 @pytest.mark.parametrize(
     ("message", "sentence"),
     [
-        (asked("UINT8", [2**62] * 100_000), "1 to 8 whole numbers"),
+        (asked("UINT8", [2**62] * 100), "1 to 8 whole numbers"),
+        (asked("UINT8", [2**62] * 100_000), "more than 2000 fields"),
         (asked("UINT8", [1, 2**31, 1, 3]), "each from 1 to 2147483647"),
         (asked("UINT8", [-1, 1, 1, 3]), "each from 1 to 2147483647"),
         (asked("UINT8", [400_000, 1, 1, 3]), "400000 pictures; it may have 1 to 256"),
@@ -208,11 +209,13 @@ def patient(microseconds: int) -> service_pb2.ModelInferRequest:
         ),
         (asked("UINT8", [1, 1, 1, 3], uint_contents=[1, 2, 256]), "not a whole number"),
         (
-            asked("BYTES", [2], bytes_contents=[b""] * 500_000),
+            asked("BYTES", [2], bytes_contents=[b""] * 1000),
             "more elements than the 2 that its shape says",
         ),
+        (asked("BYTES", [2], bytes_contents=[b""] * 500_000), "more than 2000 fields"),
         (named("logits"), "no output 'logits'"),
-        (named(*["probabilities"] * 50_000), "The model has one output; name it once."),
+        (named(*["probabilities"] * 900), "The model has one output; name it once."),
+        (named(*["probabilities"] * 50_000), "more than 2000 fields"),
         (patient(2**63), "timeout is too long"),
     ],
 )

@@ -115,10 +115,16 @@ def _bombs_of_headers(jpeg: bytes) -> Iterator[Hostile]:
         "TIFF": hazards.tiff(2**32 - 1, 2**32 - 1),
         "TIFF with a huge tile": hazards.tiff_of_one_tile(8000),
         "JPEG": hazards.jpeg_of_size(jpeg, 65_500, 65_500),
+        "AVIF": hazards.avif_that_says(encode(solid("red"), "AVIF"), 8000, 8000),
     }.items():
         yield upload(f"bomb: header of a {name}", data, ImageTooLarge)
     thin = hazards.jpeg_of_size(jpeg, _SIDE, _SIDE)
     yield upload("bomb: JPEG of little data", thin, *_ANY, answered=True)
+    small = encode(solid("red", size=(2000, 2000)), "AVIF")
+    avif = hazards.avif_that_says(small, 10, 10)
+    yield upload("bomb: AVIF of a frame larger than it says", avif, BadImage)
+    avif = hazards.avif_of_frames(small, 9)
+    yield upload("bomb: AVIF of frames that are never shown", avif, BadImage)
     endless = hazards.tiff(9, 9).replace(tiff_entry(273, 8), tiff_entry(273, 8, count=2**32 - 1))
     yield upload("bomb: TIFF of endless strips", endless, BadImage)
 
@@ -158,6 +164,21 @@ def _bombs_of_chunks(jpeg: bytes) -> Iterator[Hostile]:
     }.items():
         png = black_png(9, 9, *chunks)
         yield upload(f"bomb: PNG with {name}", png, BadImage, answered=True)
+    for name, data in {
+        "JPEG of a million comments": jpeg[:2] + b"\xff\xfe\0\2" * 1_000_000 + jpeg[2:],
+        "JPEG of a million blocks of EXIF": jpeg[:2]
+        + b"\xff\xe1\0\x09Exif\0\0x" * 900_000
+        + jpeg[2:],
+        "GIF of a million comments": hazards.gif_header()
+        + b"!\xfe\1x\0" * 1_000_000
+        + hazards.gif_frame(),
+        "TIFF of a million fractions": hazards.tiff_with(274, 5, 1_000_000),
+        "BMP in run lengths": hazards.bmp_of_runs(49_000_000, 1, 1),
+    }.items():
+        yield upload(f"bomb: {name}", data, BadImage)
+    for kind in ("PNG", "WEBP"):
+        numbers = encode(solid("red"), kind, exif=hazards.exif_of_fractions(1_000_000))
+        yield upload(f"bomb: {kind} with EXIF of a million fractions", numbers)
     comment = b"\xff\xfe\xff\xff" + bytes(65_533)
     yield upload("bomb: JPEG of 9 MB of comments", jpeg[:2] + comment * 140 + jpeg[2:])
 
@@ -195,7 +216,11 @@ def _metadata(photo: Image.Image, jpeg: bytes) -> Iterator[Hostile]:
     }.items():
         yield upload(f"EXIF in JPEG: {name}", hazards.with_exif(jpeg, block))
         yield upload(f"EXIF in PNG: {name}", black_png(9, 9, (b"eXIf", block)))
+    told = Image.Exif()
+    told.update({315: "canary", 270: "<b>canary</b>", 33_432: "canary"})
     for kind in ("JPEG", "PNG", "WEBP", "TIFF", "AVIF"):
+        options = {"exif": told, "xmp": b"<x:xmpmeta>canary</x:xmpmeta>", "comment": b"canary"}
+        yield upload(f"names and places in {kind}", encode(photo, kind, **options))
         yield upload(f"bad profile in {kind}", encode(photo, kind, icc_profile=b"garbage" * 99))
     yield upload("TIFF in itself", hazards.tiff(1, 1, tags=((330, 9), (34_665, 9))))
 

@@ -108,6 +108,8 @@ def test_it_is_answered_or_refused_and_the_server_goes_on(
     response = target.send(one)
     assert time.monotonic() - started < PATIENCE_SECONDS
     assert response.status_code in one.statuses, response.text
+    assert CANARY not in response.text.lower()
+    assert CANARY not in str(response.headers).lower()
     if response.status_code == 200:
         is_an_answer(response.json())
     else:

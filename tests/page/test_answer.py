@@ -35,6 +35,17 @@ def test_a_chosen_picture_is_answered_as_the_api_does(
     screenshot(page, "answer")
 
 
+def test_the_name_of_a_file_is_text_whatever_is_in_it(page: Page, tmp_path: Path) -> None:
+    name = "<img src=x onerror=\"document.title='owned'\"><b>&amp;.jpg"
+    (tmp_path / name).write_bytes(encode(texture(300, 200), "JPEG"))
+    title = page.title()
+    page.set_input_files("#file", tmp_path / name)
+    expect(page.locator(ROWS)).to_have_count(3)
+    expect(page.locator("#name")).to_have_text(name)
+    assert page.locator("#name *").count() == 0
+    assert page.title() == title
+
+
 def test_the_time_is_broken_down_and_adds_up(page: Page, picture: Path) -> None:
     page.set_input_files("#file", picture)
     expect(page.locator("#times dt")).to_have_text(

@@ -4,12 +4,18 @@ import asyncio
 import logging
 import threading
 from collections.abc import AsyncIterator
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import httpx
 import pytest
 
+from millisight.bundle import open_bundles
+from millisight.classifier import Classifier
 from millisight.engine import FakeEngine, Logits, Pixels
+from millisight.server import create_app
+from millisight.settings import load_settings
 from tests.server.conftest import Against
 from tests.support import encode, solid, texture
 
@@ -226,6 +232,31 @@ def test_a_fault_inside_answers_500_with_an_id_found_in_the_log(
 
     with caplog.at_level(logging.ERROR):
         against(check, BrokenOnBlack(1000))
+
+
+def test_so_does_one_in_making_its_pixels(caplog: pytest.LogCaptureFixture) -> None:
+    settings = load_settings({}, {})
+    [(name, bundle)] = open_bundles(["starter"], settings.home).items()
+    preprocess = bundle.manifest.preprocess.model_copy(update={"interpolation": "secret"})
+    manifest = bundle.manifest.model_copy(update={"preprocess": preprocess})
+    load = partial(Classifier, settings=settings, engine=FakeEngine(1000))
+    app = create_app(
+        {name: replace(bundle, manifest=manifest)}, settings, load=load, background=False
+    )
+
+    async def ask() -> httpx.Response:
+        transport = httpx.ASGITransport(app)
+        async with (
+            app.router.lifespan_context(app),
+            httpx.AsyncClient(transport=transport, base_url="http://test") as client,
+        ):
+            return await client.post("/predict", content=JPEG)
+
+    with caplog.at_level(logging.ERROR):
+        body = problem(asyncio.run(ask()), 500, "internal")
+    assert "secret" not in str(body)
+    logged = [record for record in caplog.records if body["request_id"] in record.getMessage()]
+    assert "secret" in str(logged[0].exc_info)
 
 
 def test_a_real_network_answers_through_the_same_door(against: Against) -> None:

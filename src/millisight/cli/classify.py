@@ -14,6 +14,7 @@ from millisight.classifier import Classifier
 from millisight.cli import exit_codes
 from millisight.cli.complete import complete_file
 from millisight.cli.options import setting_options
+from millisight.cli.terminal import say
 from millisight.errors import MillisightError
 from millisight.pictures import find_pictures, named, no_pictures
 from millisight.predictions import MAX_TOP_K
@@ -149,7 +150,7 @@ def _answer(classifier: Classifier, paths: tuple[str, ...], top_k: int, *, as_js
     def complain(error: OSError) -> None:
         nonlocal failures
         failures += 1
-        click.echo(f"{error.filename}: {error.strerror}", err=True)
+        say(f"{error.filename}: {error.strerror}", err=True)
 
     pictures = find_pictures(named(paths), complain=complain)
     first = next(pictures, None)
@@ -167,14 +168,14 @@ def _answer(classifier: Classifier, paths: tuple[str, ...], top_k: int, *, as_js
 def _print(path: str, answer: Result | MillisightError | OSError, *, as_json: bool) -> None:
     if not isinstance(answer, Result):
         if as_json:
-            click.echo(json.dumps({"path": path, "error": str(answer)}, ensure_ascii=False))
-        click.echo(f"{path}: {answer}", err=True)
+            say(json.dumps({"path": path, "error": str(answer)}, ensure_ascii=False))
+        say(f"{path}: {answer}", err=True)
     elif as_json:
         body = {"path": path, **asdict(answer)}
         if answer.uncertain is None:  # The model cannot say, which is not the same as no.
             del body["uncertain"]
-        click.echo(json.dumps(body, ensure_ascii=False))
+        say(json.dumps(body, ensure_ascii=False))
     else:
         best = ", ".join(f"{one.label} {one.confidence:.1%}" for one in answer.predictions)
         notes = [*(["uncertain"] if answer.uncertain else []), *answer.warnings]
-        click.echo(f"{path}: {best}" + (f"  ({', '.join(notes)})" if notes else ""))
+        say(f"{path}: {best}" + (f"  ({', '.join(notes)})" if notes else ""))

@@ -3,13 +3,13 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import click
 import numpy as np
 from numpy.typing import NDArray
 
 from millisight.answers import Embedding
 from millisight.classifier import Classifier
 from millisight.cli.progress import pictures_progress
+from millisight.cli.terminal import say
 from millisight.features import Origin
 
 
@@ -54,7 +54,7 @@ class Reader:
 
     def _report(self, path: Path, reason: str) -> None:
         self.failed += 1
-        click.echo(f"{path}: {reason}", err=True)
+        say(f"{path}: {reason}", err=True)
 
 
 def _is_text(name: str) -> bool:

@@ -14,6 +14,7 @@ from millisight.bundle import open_bundle
 from millisight.classifier import Classifier
 from millisight.cli.complete import complete_model
 from millisight.cli.options import setting_options
+from millisight.cli.terminal import say
 from millisight.errors import DataError
 from millisight.evaluation import accuracy, calibration_error, certainty
 from millisight.pictures import labelled_pictures
@@ -54,7 +55,7 @@ def evaluate(model: str, folder: Path, as_json: bool, **flags: Any) -> None:
                 unreadable.append(f"{path}: {result}")
         taken = time.monotonic() - started
     for line in unreadable:
-        click.echo(line, err=True)
+        say(line, err=True)
     if not answers:
         raise DataError(f"None of the pictures in {folder} can be read.")
     body = _measured(answers, truth)

@@ -17,6 +17,7 @@ from millisight.bundle import Bundle
 from millisight.classifier import Classifier
 from millisight.cli import exit_codes
 from millisight.cli.progress import pictures_progress
+from millisight.cli.terminal import say
 from millisight.errors import DataError, ImageError, NotWritten
 from millisight.pictures import find_pictures, named, no_pictures
 from millisight.results import Results, model_of
@@ -150,9 +151,9 @@ class Run:
         if self._results is not None:
             self._results.add(row)
         elif self._wanted.as_json:
-            click.echo(json.dumps(row, ensure_ascii=False))
+            say(json.dumps(row, ensure_ascii=False))
         elif target is not None:
-            click.echo(f"{as_text(path)} → {as_text(target)}")
+            say(f"{path} → {target}")
         if self._sorter is not None and target is not None:
             self._settle(self._sorter, path, target)
 
@@ -172,7 +173,7 @@ class Run:
 
     def _report(self, line: str) -> None:
         self._unread += 1
-        click.echo(as_text(line), err=True)
+        say(line, err=True)
 
     def _complain(self, error: OSError) -> None:
         self._report(f"{error.filename}: {error.strerror}")
@@ -192,10 +193,10 @@ class Run:
         if self._wanted.as_json:
             body = {"output": str(output), "pictures": rows, "now": self._count}
             body |= {"unusable": self._unread, "images_per_second": round(speed, 1)}
-            click.echo(json.dumps(body, ensure_ascii=False))
+            say(json.dumps(body, ensure_ascii=False))
             return
         earlier = rows - self._count
-        click.echo(
+        say(
             f"{rows} pictures by {self._manifest.name}"
             + (f", {earlier} of them earlier" if earlier > 0 else "")
             + (f", {self._unread} unusable" if self._unread else "")

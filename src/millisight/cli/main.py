@@ -11,6 +11,7 @@ import millisight
 from millisight.cli import exit_codes
 from millisight.cli.completion import NAME, VARIABLE
 from millisight.cli.lazy import LazyGroup
+from millisight.cli.terminal import say
 from millisight.errors import MillisightError
 
 EPILOG = """\b
@@ -71,9 +72,9 @@ def main() -> NoReturn:
         # Outside its standalone mode click returns the status of an Exit instead of exiting.
         status = commands.main(prog_name=NAME, complete_var=VARIABLE, standalone_mode=False)
     except MillisightError as error:
-        click.echo(f"Error: {error.message}", err=True)
+        say(f"Error: {error.message}", err=True)
         if error.hint:
-            click.echo(error.hint, err=True)
+            say(error.hint, err=True)
         sys.exit(exit_codes.exit_code(error))
     except click.ClickException as error:
         error.show()

@@ -14,6 +14,7 @@ from millisight.cli import exit_codes
 from millisight.cli.complete import complete_file
 from millisight.cli.embedding import Reader
 from millisight.cli.options import setting_options
+from millisight.cli.terminal import say
 from millisight.errors import BadFeatures, DataError
 from millisight.features import blocks_of, read
 from millisight.nearest import Block, Match, nearest
@@ -90,8 +91,8 @@ def _blocks(file: Path, bundle: Bundle) -> Iterable[Block]:
 def _print(path: str, matches: list[Match], *, as_json: bool) -> None:
     if as_json:
         found = [{"path": one.name, "similarity": round(one.similarity, 6)} for one in matches]
-        click.echo(json.dumps({"path": path, "matches": found}, ensure_ascii=False))
+        say(json.dumps({"path": path, "matches": found}, ensure_ascii=False))
         return
-    click.echo(path)
+    say(path)
     for one in matches:
-        click.echo(f"  {one.similarity:.4f}  {one.name}")
+        say(f"  {one.similarity:.4f}  {one.name}")

@@ -1,7 +1,13 @@
 """The port that gRPC is spoken on, beside that of HTTP, where the settings name one."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import asyncio
+import signal
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from functools import partial
+from types import FrameType
+from typing import Any
 
 from millisight.errors import ExtraMissing
 from millisight.server.door import read_keys
@@ -10,6 +16,19 @@ from millisight.settings import Settings
 
 _AROUND_PICTURES = 65_536
 """Bytes that names and shapes may add to the pictures of the largest request."""
+
+_MESSAGES_BYTES = 1_000_000_000
+"""What the messages of all requests that are under way may take, in one worker."""
+
+_BESIDE = 64
+"""Requests that may be answered beside those whose message is read."""
+
+_IDLE_MS = 60_000
+"""A connection on which nobody asks for anything is closed after this; clients open it again."""
+
+_AGE_MS = 600_000
+"""No connection is older: whoever holds one open without taking his answers is let go, and those
+of clients that ask for days spread over the workers that are there."""
 
 
 def check_installed(settings: Settings) -> None:
@@ -30,33 +49,82 @@ def check_installed(settings: Settings) -> None:
 async def grpc_server(service: Service) -> AsyncIterator[None]:
     """Answers over gRPC within, if the settings of ``service`` name a port for it.
 
-    Several processes may have the one port: the kernel spreads connections over them. Those that
-    are open at the end have as long as any request may take.
+    Several processes may have the one port: the kernel spreads connections over them. From the
+    signal that stops this process on no more requests are taken; those that are under way then
+    have as long as any request may take.
     """
     settings = service.settings
     if not settings.grpc_port:
         yield
         return
+    server = _server(service, settings)
+    await server.start()
+    stop = partial(server.stop, settings.deadline_ms / 1e3)
+    try:
+        with _when_told_to_stop(stop):
+            yield
+    finally:
+        await stop()
+
+
+def _server(service: Service, settings: Settings) -> Any:
     import grpc.aio
 
     from millisight.server.dialects.rpc import Rpc
 
+    message_bytes = int(settings.max_upload_mb * 1e6) + _AROUND_PICTURES
+    # No more pictures could wait, and all messages together have a limit as one alone has.
+    most = max(1, min(settings.max_queue, _MESSAGES_BYTES // message_bytes))
+    patience_ms = settings.deadline_ms
     server = grpc.aio.server(
         options=[
             ("grpc.so_reuseport", 1),
-            (
-                "grpc.max_receive_message_length",
-                int(settings.max_upload_mb * 1e6) + _AROUND_PICTURES,
-            ),
-        ]
+            ("grpc.max_receive_message_length", message_bytes),
+            ("grpc.max_concurrent_streams", most),
+            ("grpc.server_handshake_timeout_ms", patience_ms),
+            ("grpc.max_connection_idle_ms", _IDLE_MS),
+            ("grpc.max_connection_age_ms", _AGE_MS),
+            ("grpc.max_connection_age_grace_ms", patience_ms),
+        ],
+        # Those that ask for health and those that are refused come on top; they take no time,
+        # unless a client does not take its answer.
+        maximum_concurrent_rpcs=most + _BESIDE,
     )
-    server.add_generic_rpc_handlers([Rpc(service, read_keys(settings)).handler()])
+    server.add_generic_rpc_handlers([Rpc(service, read_keys(settings), most=most).handler()])
     server.add_insecure_port(address(settings.host, settings.grpc_port))
-    await server.start()
+    return server
+
+
+@contextmanager
+def _when_told_to_stop(stop: Callable[[], Awaitable[None]]) -> Iterator[None]:
+    """Have ``stop`` begin with the signal that ends this process: the app hears of that only when
+    HTTP has drained. Outside the main thread, which alone may say what signals do, nothing changes.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    loop = asyncio.get_running_loop()
+    stopping: list[asyncio.Future[None]] = []
+    before = {one: signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM)}
+
+    def begin() -> None:
+        # The loop itself keeps no hold of a task.
+        stopping.append(asyncio.ensure_future(stop()))
+
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        loop.call_soon_threadsafe(begin)
+        handler = before[signal.Signals(number)]
+        if callable(handler):
+            handler(number, frame)
+
+    ours = [one for one, handler in before.items() if callable(handler)]
+    for one in ours:
+        signal.signal(one, on_signal)
     try:
         yield
     finally:
-        await server.stop(settings.deadline_ms / 1e3)
+        for one in ours:
+            signal.signal(one, before[one])
 
 
 def address(host: str, port: int) -> str:

@@ -1,0 +1,186 @@
+"""Files that would keep Pillow busy before any pixel is decoded, told from their bytes.
+
+Pillow walks through a file's segments, chunks, blocks and directories in Python, a microsecond or
+more for each, and makes an object of every number of a tag; ten megabytes of nothing else take it
+seconds. Its decoder of BMP's run lengths is Python too.
+"""
+
+import re
+import struct
+from collections.abc import Iterator
+
+from millisight.errors import BadImage
+
+MAX_PARTS = 10_000
+"""The most parts a file may have that Pillow walks through. Photographs have some ten; a PNG has
+one for every few kilobytes."""
+
+MAX_EXIF_BYTES = 65_536
+"""More is not looked at; the standard allows a JPEG no more than this."""
+
+MAX_RUN_LENGTH_PIXELS = 1_000_000
+"""The largest BMP in run lengths."""
+
+_PNG = b"\x89PNG\r\n\x1a\n"
+
+# A marker is any number of 0xff and one more byte; 0xff 0x00 is skipped.
+_MARKER = re.compile(rb"\xff+([^\x00\xff])", re.DOTALL)
+_WITHOUT_LENGTH = frozenset({0x01, *range(0xD0, 0xDA)})
+_APP1 = 0xE1
+_SCAN = 0xDA
+_EXIF = b"Exif\0\0"
+
+# The entry of an item in a HEIF file; its name is of two or four bytes.
+_EXIF_ITEM = re.compile(rb"(infe[\x02\x03].{7}(?:..)?)Exif", re.DOTALL)
+
+_BYTES = (1, 2, 6, 7)
+_FRACTIONS = (5, 10)
+_PIECES = (273, 279, 324, 325)
+_MOST_NUMBERS = 200_000
+_MOST_FRACTIONS = 1_000
+_MOST_PIECES = 20_000
+
+_EXTENSION, _IMAGE, _END = b"!", b",", b";"
+_COMMENT, _APPLICATION = b"\xfe", b"\xff"
+
+
+def bounded(data: bytes) -> bytes:
+    """``data`` without EXIF that costs more than it could be worth, or as it is.
+
+    Raises ``BadImage`` for a file of more parts than any picture needs.
+    """
+    if data.startswith(b"\xff\xd8\xff"):
+        return _with_one_exif(data)
+    if data[4:8] == b"ftyp":
+        # The orientation of an AVIF is said elsewhere, and Pillow takes that.
+        return _EXIF_ITEM.sub(rb"\1none", data)
+    if data.startswith(_PNG):
+        _count("PNG", _chunks(data))
+    elif data.startswith((b"GIF87a", b"GIF89a")):
+        _count("GIF", _blocks(data))
+    elif data.startswith((b"II", b"MM")):
+        _check_directory(data)
+    elif data.startswith(b"BM"):
+        _check_run_lengths(data)
+    return data
+
+
+def _count(kind: str, parts: Iterator[object]) -> None:
+    for number, _ in enumerate(parts):
+        if number > MAX_PARTS:
+            raise _too_many(kind)
+
+
+def _with_one_exif(jpeg: bytes) -> bytes:
+    """Pillow puts all blocks of EXIF together, whatever their length."""
+    position, steps = 2, 0
+    blocks = []
+    while marker := _MARKER.search(jpeg, position):
+        # What lies between is gone through byte by byte.
+        steps += marker.start(1) - position
+        if steps > MAX_PARTS:
+            raise _too_many("JPEG")
+        kind, position = marker[1][0], marker.end()
+        if kind == _SCAN:
+            break
+        if kind in _WITHOUT_LENGTH:
+            continue
+        if kind == _APP1 and jpeg.startswith(_EXIF, position + 2):
+            blocks.append(position + 2)
+        position += max(2, int.from_bytes(jpeg[position : position + 2]))
+    if len(blocks) < 2:
+        return jpeg
+    cleared = bytearray(jpeg)
+    for at in blocks[1:]:
+        cleared[at : at + len(_EXIF)] = bytes(len(_EXIF))
+    return bytes(cleared)
+
+
+def _chunks(png: bytes) -> Iterator[int]:
+    position = len(_PNG)
+    while position < len(png):
+        position += 12 + int.from_bytes(png[position : position + 4])
+        yield position
+
+
+def _blocks(gif: bytes) -> Iterator[int]:
+    """What stands before the first frame, as Pillow reads it."""
+    flags = gif[10] if len(gif) > 10 else 0
+    position = 13 + (3 << (flags & 7) + 1 if flags & 0x80 else 0)
+    while (introducer := gif[position : position + 1]) not in (b"", _IMAGE, _END):
+        position += 1
+        yield position
+        if introducer != _EXTENSION:
+            continue
+        label = gif[position : position + 1]
+        block = position + 2
+        size = _size(gif, block - 1)
+        position = block + size
+        yield position
+        for _ in range(_read_anyway(label, gif[block : block + size])):
+            size = _size(gif, position)
+            position += 1 + size
+            yield position
+        while size:
+            size = _size(gif, position)
+            position += 1 + size
+            yield position
+
+
+def _read_anyway(label: bytes, block: bytes) -> int:
+    """How many more blocks of an extension are read after its first, even if that is empty."""
+    if label == _COMMENT:
+        return 0
+    return 2 if label == _APPLICATION and block.startswith(b"NETSCAPE2.0") else 1
+
+
+def _size(gif: bytes, position: int) -> int:
+    return gif[position] if position < len(gif) else 0
+
+
+def _check_directory(tiff: bytes) -> None:
+    """Look through the first directory of TIFF 6.0 (section 2), or of BigTIFF."""
+    order = "<" if tiff.startswith(b"II") else ">"
+    large = 43 in tiff[2:4]
+    number, offset, entry, begin = ("Q", "Q", "HHQ8x", 8) if large else ("H", "L", "HHL4x", 4)
+    try:
+        (position,) = struct.unpack_from(order + offset, tiff, begin)
+        (entries,) = struct.unpack_from(order + number, tiff, position)
+    except (struct.error, OverflowError):
+        return
+    if entries > MAX_PARTS:
+        raise _too_many("TIFF")
+    position += struct.calcsize(order + number)
+    size = struct.calcsize(order + entry)
+    table = tiff[position : position + size * entries]
+    for tag, kind, count in struct.iter_unpack(order + entry, table[: len(table) // size * size]):
+        if kind not in _BYTES and count > _most(tag, kind):
+            raise _too_many("TIFF")
+
+
+def _most(tag: int, kind: int) -> int:
+    """How many numbers of ``kind`` a ``tag`` may have."""
+    if kind in _FRACTIONS:
+        return _MOST_FRACTIONS
+    return _MOST_PIECES if tag in _PIECES else _MOST_NUMBERS
+
+
+def _check_run_lengths(bmp: bytes) -> None:
+    try:
+        header, width, height, compression = struct.unpack_from("<L ll 4x L", bmp, 14)
+    except struct.error:
+        return
+    # Of the older header only the size and two shorter numbers are known, and it has no others.
+    packed = header >= 40 and compression in (1, 2)
+    if packed and abs(width * height) > MAX_RUN_LENGTH_PIXELS:
+        raise BadImage(
+            f"The BMP is packed in run lengths and has over {MAX_RUN_LENGTH_PIXELS:,} pixels.",
+            hint="Export it as PNG.",
+        )
+
+
+def _too_many(kind: str) -> BadImage:
+    return BadImage(
+        f"The {kind} has over {MAX_PARTS:,} parts.",
+        hint="Open it in a viewer and export it again.",
+    )

@@ -1,0 +1,141 @@
+"""What would keep Pillow's own loops busy is refused, or left out, before it sees it.
+
+Each of these files took seconds of a core that nothing could interrupt.
+"""
+
+import struct
+from collections.abc import Iterator
+
+import pytest
+from PIL import Image
+
+from millisight.errors import BadImage
+from millisight.image import decode
+from millisight.structure import MAX_PARTS, bounded
+from tests import hazards
+from tests.support import LIMITS, PREPROCESS, encode, solid
+
+MILLION = 1_000_000
+JPEG = encode(solid("red"), "JPEG")
+TURNED = hazards.exif_orientation(6)
+
+
+def avif_with(exif: bytes) -> bytes:
+    """An AVIF with EXIF as it is; Pillow would take the orientation out of it."""
+    orientation, other = struct.pack("<H", 274), struct.pack("<H", 0x9999)
+    at = exif.index(orientation)
+    data = encode(solid("red"), "AVIF", exif=exif[:at] + other + exif[at + 2 :])
+    at = data.index(other + exif[at + 2 : at + 12])
+    return data[:at] + orientation + data[at + 2 :]
+
+
+def jpeg_of_blocks(exif: bytes) -> bytes:
+    """The JPEG with as many blocks of EXIF as it takes."""
+    data = JPEG
+    for at in range(len(exif) // 65_000 * 65_000, -1, -65_000):
+        data = hazards.with_exif(data, exif[at : at + 65_000])
+    return data
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "AVIF"])
+def test_exif_of_a_million_numbers_is_not_looked_at(kind: str) -> None:
+    exif = hazards.exif_of_fractions(MILLION)
+    make = {"JPEG": jpeg_of_blocks, "AVIF": avif_with}.get(kind)
+    data = encode(solid("red"), kind, exif=exif) if make is None else make(exif)
+    assert len(data) > 8 * MILLION
+    assert decode(data, PREPROCESS, LIMITS).warnings == ()
+
+
+def test_the_first_block_of_exif_counts() -> None:
+    data = hazards.with_exif(hazards.with_exif(JPEG, hazards.exif_of_fractions(10)), TURNED)
+    assert decode(data, PREPROCESS, LIMITS).warnings == ("exif_rotated",)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "AVIF", "TIFF"])
+def test_the_orientation_of_every_format_is_still_seen(kind: str) -> None:
+    exif = Image.Exif()
+    exif[274] = 6
+    data = encode(solid("red"), kind, exif=exif)
+    assert decode(data, PREPROCESS, LIMITS).warnings == ("exif_rotated",)
+
+
+@pytest.mark.parametrize("large", [False, True])
+@pytest.mark.parametrize(("tag", "kind"), [(274, 5), (282, 10), (273, 4), (279, 3), (258, 3)])
+def test_a_tiff_of_a_million_numbers_is_refused(tag: int, kind: int, *, large: bool) -> None:
+    with pytest.raises(BadImage, match="over 10,000 parts"):
+        decode(hazards.tiff_with(tag, kind, MILLION, large=large), PREPROCESS, LIMITS)
+
+
+def test_a_tiff_of_many_entries_is_refused() -> None:
+    table = struct.pack("<Q", MILLION // 4) + bytes(20 * (MILLION // 4))
+    with pytest.raises(BadImage, match="over 10,000 parts"):
+        decode(struct.pack("<4sHHQ", b"II+\0", 8, 0, 16) + table, PREPROCESS, LIMITS)
+
+
+def hidden_in_gif() -> Iterator[tuple[str, bytes]]:
+    header, frame = hazards.gif_header(), hazards.gif_frame() + b";"
+    many = b"\1x" * MILLION
+    yield "comment", header + b"!\xfe" + many + b"\0" + frame
+    yield "extension", header + b"!\1" + many + b"\0" + frame
+    yield "extension behind nothing", header + b"!\1\0" + many + b"\0" + frame
+    netscape = b"!\xff\x0bNETSCAPE2.0\0"
+    yield "extension behind nothing twice", header + netscape + many + b"\0" + frame
+    yield "extensions", header + b"!\xfe\0" * MILLION + frame
+    yield "nothing", header + bytes(MILLION) + frame
+
+
+def hidden_in_jpeg() -> Iterator[tuple[str, bytes]]:
+    for name, part in {
+        "comments": b"\xff\xfe\0\2",
+        "segments shorter than their own length": b"\xff\xee\0\0",
+        "blocks of EXIF": b"\xff\xe1\0\x09Exif\0\0x",
+        "restarts": b"\xff\xd0",
+        "data": b"\xff\0",
+        "fill bytes": b"\xff\xff",
+        "garbage": b"xx",
+    }.items():
+        yield name, JPEG[:2] + JPEG[2:20] + part * MILLION + JPEG[20:]
+
+
+def others() -> Iterator[tuple[str, bytes]]:
+    header = struct.pack(">IIBBBBB", 1, 1, 8, 0, 0, 0, 0)
+    chunks = [(b"tEXt", b"")] * (MILLION // 10)
+    yield "PNG of chunks", hazards.png_of((b"IHDR", header), *chunks, (b"IEND", b""))
+    pieces = [(b"IDAT", b"x")] * (MILLION // 10)
+    yield "PNG of pieces", hazards.png_of((b"IHDR", header), *pieces, (b"IEND", b""))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        pytest.param(data, id=f"{kind} of {name}")
+        for kind, all_of in (("GIF", hidden_in_gif()), ("JPEG", hidden_in_jpeg()), ("", others()))
+        for name, data in all_of
+    ],
+)
+def test_a_file_of_a_million_parts_is_refused(data: bytes) -> None:
+    with pytest.raises(BadImage, match=f"over {MAX_PARTS:,} parts"):
+        decode(data, PREPROCESS, LIMITS)
+
+
+def test_some_thousands_are_allowed() -> None:
+    comment = hazards.gif_header() + b"!\xfe" + b"\1x" * 9000 + b"\0" + hazards.gif_frame() + b";"
+    assert decode(comment, PREPROCESS, LIMITS).warnings == ()
+    comments = JPEG[:2] + b"\xff\xfe\0\2" * 4000 + JPEG[2:]
+    assert decode(comments, PREPROCESS, LIMITS).warnings == ()
+
+
+@pytest.mark.parametrize("packing", [1, 2])
+@pytest.mark.parametrize("size", [(49_000_000, 1), (7000, -7000)])
+def test_a_large_bmp_in_run_lengths_is_refused(size: tuple[int, int], packing: int) -> None:
+    with pytest.raises(BadImage, match="packed in run lengths"):
+        decode(hazards.bmp_of_runs(*size, packing), PREPROCESS, LIMITS)
+
+
+def test_a_small_one_is_a_picture() -> None:
+    assert decode(hazards.bmp_of_runs(64, 64, 1), PREPROCESS, LIMITS).pixels.shape == (224, 224, 3)
+
+
+@pytest.mark.parametrize("data", [b"", b"BM", b"II*\0", b"MM\0+", b"GIF89a", b"\xff\xd8\xff"])
+def test_what_is_too_short_is_left_to_pillow(data: bytes) -> None:
+    assert bounded(data) is data
