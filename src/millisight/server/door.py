@@ -26,7 +26,8 @@ _OPEN = re.compile(
 def read_keys(settings: Settings) -> list[bytes]:
     """The SHA-256 digests of the keys that the settings name; without any, everybody may ask.
 
-    Raises ``SettingsError`` for a file that cannot be read or has none, and for a short key.
+    Raises ``SettingsError`` for a file that cannot be read or has none, and for a key that
+    is short or not ASCII.
     """
     keys = listed(settings.api_keys.get_secret_value())
     if settings.api_keys_file:
@@ -37,6 +38,12 @@ def read_keys(settings: Settings) -> list[bytes]:
                 hint="Write one a line; lines that begin with # are skipped.",
             )
         keys += found
+    if not all(map(str.isascii, keys)):
+        # Headers have no agreed form for other characters: no client could show such a key.
+        raise SettingsError(
+            "An API key has characters that are not ASCII.",
+            hint="Make one with: openssl rand -hex 24",
+        )
     if any(len(key) < MIN_KEY_LENGTH for key in keys):
         raise SettingsError(
             f"An API key is shorter than {MIN_KEY_LENGTH} characters.",

@@ -4,15 +4,17 @@ https://www.tensorflow.org/tfx/serving/api_rest: rows of ``instances`` in, ``pre
 """
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 from fastapi import Request, Response
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 from starlette.routing import Route
 
 from millisight.errors import BadRequest
 from millisight.server.dialects.batch import (
+    MOST_PICTURES,
     Sent,
     check_count,
     from_base64,
@@ -34,7 +36,7 @@ _B64 = "b64"
 
 
 class _Rows(BaseModel):
-    instances: list[Any]
+    instances: list[Any] = Field(max_length=MOST_PICTURES)
 
 
 async def _models(request: Request) -> Response:
@@ -65,10 +67,10 @@ async def _respond(request: Request, service: Service, patience: Patience) -> Re
     body = await read_uncompressed(request, max_bytes=max_bytes(service))
     most = most_pictures(service.settings)
     pictures = await aside(len(body), lambda: _pictures(body, most))
-    # Not the one from before: it may have been exchanged while the pictures came in.
-    served = ready_one(request)
     with patience.watching():
-        scores = await scores_of(service, served, pictures, deadline=patience.deadline)
+        # Found anew: it may have been exchanged while the pictures came in.
+        find = partial(ready_one, request)
+        _, scores = await scores_of(service, find, pictures, deadline=patience.deadline)
     size = sum(one.confidences.size for one in scores) * NUMBER_BYTES
     return await aside(
         size, lambda: JSONResponse({"predictions": [exact(one.confidences) for one in scores]})

@@ -1,0 +1,143 @@
+"""Each hostile request against one real server, which others ask for its health meanwhile.
+
+No request may hold up the others, take more memory than a body that is allowed, or be a fault.
+"""
+
+import re
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.conftest import Server
+from tests.e2e.test_workers import address
+from tests.hostile.soak import settled
+from tests.hostile.test_corpus import logging_server
+from tests.hostile.wire import HUNG_UP, PICTURE, Wire, corpus, head, post
+
+NAMES = [one.name for one in corpus()]
+
+LONGEST_SECONDS = 1.5
+"""Nobody else waits as long, on a machine that has other things to do too."""
+
+PATIENCE_SECONDS = 20
+
+MOST_MEMORY_KB = 400_000
+"""What lists in JSON may take beyond what the server has: they have the memory one at a time."""
+
+
+@dataclass
+class Target:
+    """A server, and whoever asks for its health all the time."""
+
+    server: Server
+    log: Path
+
+    @property
+    def pid(self) -> int:
+        return self.server.process.pid
+
+    def send(self, one: Wire) -> int:
+        """The status of the first answer."""
+        answer = exchange(self.server, *one.pieces)
+        found = re.match(rb"HTTP/1\.1 (\d{3}) ", answer)
+        return int(found[1]) if found else HUNG_UP
+
+    def peak_kb(self) -> int:
+        """The most memory that it has had since it was last asked, as far as the kernel says."""
+        status = Path(f"/proc/{self.pid}/status").read_text()
+        found = re.search(r"VmHWM:\s+(\d+) kB", status)
+        assert found
+        Path(f"/proc/{self.pid}/clear_refs").write_text("5")
+        return int(found[1])
+
+    @contextmanager
+    def asked_meanwhile(self) -> Iterator[None]:
+        """Others ask while the block runs; each is answered soon."""
+        ended = threading.Event()
+        times: list[float] = []
+
+        def ask() -> None:
+            with socket.create_connection(address(self.server), timeout=60) as link:
+                while not ended.wait(0.02):
+                    began = time.monotonic()
+                    link.sendall(head("GET /health/live HTTP/1.1"))
+                    assert link.recv(65_536).startswith(b"HTTP/1.1 200 ")
+                    times.append(time.monotonic() - began)
+
+        with ThreadPoolExecutor(1) as pool:
+            asking = pool.submit(ask)
+            try:
+                yield
+            finally:
+                ended.set()
+            asking.result()
+        assert max(times, default=0) < LONGEST_SECONDS
+
+
+def exchange(server: Server, *pieces: bytes) -> bytes:
+    """What comes back until the server closes, or until there has been nothing for a while."""
+    answer = bytearray()
+    with socket.create_connection(address(server), timeout=PATIENCE_SECONDS) as link:
+        sending = threading.Thread(target=_send, args=(link, pieces))
+        sending.start()
+        try:
+            while received := link.recv(1_000_000):
+                answer += received
+                # An answer came; others may follow, but not after long.
+                link.settimeout(0.2)
+        except (TimeoutError, ConnectionError):
+            pass
+        link.close()
+        sending.join()
+    return bytes(answer)
+
+
+def _send(link: socket.socket, pieces: tuple[bytes, ...]) -> None:
+    try:
+        for piece in pieces:
+            link.sendall(piece)
+    except OSError:
+        pass  # It has hung up.
+
+
+@pytest.fixture(scope="module")
+def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
+    folder = tmp_path_factory.mktemp("wire")
+    with logging_server(folder, "--cache-entries", "0", "--threads", "1") as server:
+        exchange(server, post("/predict", PICTURE))
+        yield Target(server, folder / "log")
+
+
+@pytest.fixture(scope="module")
+def wires() -> Iterator[Iterator[Wire]]:
+    """In the order of ``NAMES``; each is made once, when its turn comes."""
+    yield corpus()
+
+
+@pytest.fixture(scope="module")
+def level(target: Target) -> int:
+    """What the server has before anything else is sent, in kB."""
+    return settled(target.pid).memory_kb
+
+
+def test_they_are_many_and_each_has_its_own_name() -> None:
+    assert len(NAMES) == len(set(NAMES)) >= 100
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_holds_up_nobody(
+    target: Target, level: int, wires: Iterator[Wire], name: str
+) -> None:
+    one = next(found for found in wires if found.name == name)
+    target.peak_kb()
+    with target.asked_meanwhile():
+        assert target.send(one) in one.statuses
+    assert target.peak_kb() - level < MOST_MEMORY_KB
+    assert target.send(Wire("good", frozenset(), (post("/predict", PICTURE),))) == 200
