@@ -3,6 +3,7 @@
 No request may hold up the others, take more memory than a body that is allowed, or be a fault.
 """
 
+import http.client
 import re
 import socket
 import threading
@@ -15,13 +16,18 @@ from pathlib import Path
 
 import pytest
 
+from millisight.server.protocol import MAX_PIPELINED
 from tests.e2e.conftest import Server
 from tests.e2e.test_workers import address
+from tests.hostile import END, FORM, part
 from tests.hostile.soak import settled
 from tests.hostile.test_corpus import logging_server
 from tests.hostile.wire import HUNG_UP, PICTURE, Wire, corpus, head, post
 
-NAMES = [one.name for one in corpus()]
+SIZE = 3_000_000
+"""A third of what a body may have, for the sake of time; the soak sends them whole."""
+
+NAMES = [one.name for one in corpus(20)]
 
 LONGEST_SECONDS = 1.5
 """Nobody else waits as long, on a machine that has other things to do too."""
@@ -64,12 +70,14 @@ class Target:
         times: list[float] = []
 
         def ask() -> None:
-            with socket.create_connection(address(self.server), timeout=60) as link:
-                while not ended.wait(0.02):
-                    began = time.monotonic()
-                    link.sendall(head("GET /health/live HTTP/1.1"))
-                    assert link.recv(65_536).startswith(b"HTTP/1.1 200 ")
-                    times.append(time.monotonic() - began)
+            link = http.client.HTTPConnection(*address(self.server), timeout=60)
+            while not ended.wait(0.02):
+                began = time.monotonic()
+                link.request("GET", "/health/live")
+                answer = link.getresponse()
+                assert (answer.status, answer.read()) == (200, b'{"live":true}')
+                times.append(time.monotonic() - began)
+            link.close()
 
         with ThreadPoolExecutor(1) as pool:
             asking = pool.submit(ask)
@@ -116,9 +124,9 @@ def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
 
 
 @pytest.fixture(scope="module")
-def wires() -> Iterator[Iterator[Wire]]:
+def wires() -> Iterator[Wire]:
     """In the order of ``NAMES``; each is made once, when its turn comes."""
-    yield corpus()
+    return corpus(SIZE)
 
 
 @pytest.fixture(scope="module")
@@ -132,12 +140,38 @@ def test_they_are_many_and_each_has_its_own_name() -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_it_holds_up_nobody(
-    target: Target, level: int, wires: Iterator[Wire], name: str
-) -> None:
+def test_it_holds_up_nobody(target: Target, level: int, wires: Iterator[Wire], name: str) -> None:
     one = next(found for found in wires if found.name == name)
     target.peak_kb()
     with target.asked_meanwhile():
         assert target.send(one) in one.statuses
     assert target.peak_kb() - level < MOST_MEMORY_KB
     assert target.send(Wire("good", frozenset(), (post("/predict", PICTURE),))) == 200
+
+
+def test_requests_without_end_are_hung_up_on(target: Target) -> None:
+    level = settled(target.pid).memory_kb
+    requests = [head("GET /health/live HTTP/1.1") * 5000] * 100
+    target.peak_kb()
+    answer = exchange(target.server, *requests)
+    assert 1 <= answer.count(b"HTTP/1.1 200 ") <= 2 * MAX_PIPELINED
+    assert target.peak_kb() - level < 20_000
+
+
+def test_character_sets_are_not_looked_up(target: Target) -> None:
+    body = part(PICTURE) + END
+    link = http.client.HTTPConnection(*address(target.server), timeout=60)
+    levels = []
+    # Those of the second half would be remembered as those of the first.
+    for half in range(2):
+        for number in range(200):
+            kind = f"{FORM}; charset={half}{number}{'a' * 50_000}"
+            link.request("POST", "/predict", body, {"Content-Type": kind})
+            link.getresponse().read()
+        levels.append(settled(target.pid).memory_kb)
+    link.close()
+    assert levels[1] - levels[0] < 5_000
+
+
+def test_none_of_them_was_a_fault_and_strangers_fill_no_log(target: Target) -> None:
+    assert target.log.read_text() == ""

@@ -19,8 +19,8 @@ PREDICT = "/v1/models/starter:predict"
 HUNG_UP = 0
 """In place of a status: the connection ends, or is cut off, without an answer."""
 
-_MEGABYTES = 9_900_000
-"""Nearly as many bytes as a body may have."""
+MOST = 9_900_000
+"""Bytes: nearly as many as a body may have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,14 +51,15 @@ def post(path: str, body: bytes, *headers: str) -> bytes:
     return head(f"POST {path} HTTP/1.1", f"Content-Length: {len(body)}", *headers) + body
 
 
-def corpus() -> Iterator[Wire]:
-    """All of them, with the same bytes each time; each is made when it is asked for."""
+def corpus(size: int = MOST) -> Iterator[Wire]:
+    """All of them, with the same bytes each time; each is made when it is asked for. Where nothing
+    else limits a body, it has about ``size`` bytes."""
     yield from _heads()
     yield from _headers()
     yield from _bodies()
-    yield from _forms()
-    yield from _texts()
-    yield from _tensors()
+    yield from _forms(size)
+    yield from _texts(size)
+    yield from _tensors(size)
 
 
 def _heads() -> Iterator[Wire]:
@@ -181,7 +182,7 @@ def _bodies() -> Iterator[Wire]:
     yield wire("a chunk that is none", chunked + b"zz\r\n", status=400)
 
 
-def _forms() -> Iterator[Wire]:
+def _forms(size: int) -> Iterator[Wire]:
     """Forms whose type, texts or boundaries take long."""
     note = part(b"A" * 1_000_000, b"; name=a")
     for charset in ("punycode", "idna", "utf-7", "unicode_escape", "rot13", "../../x", "canary"):
@@ -202,7 +203,7 @@ def _forms() -> Iterator[Wire]:
         ("nearly boundaries", b"\r\n--"),
         ("boundaries of others", b"\r\n--y"),
     ):
-        body = part(pattern * (_MEGABYTES // len(pattern))) + END
+        body = part(pattern * (size // len(pattern))) + END
         yield wire(f"a file of {name}", post("/predict", body, kind), status=415)
     many = part(b"A" * 600_000, b"; name=a") * 16
     yield wire("16 long texts", post("/predict", many + END, kind), status=400)
@@ -210,7 +211,7 @@ def _forms() -> Iterator[Wire]:
     yield wire("a name of quotes", post("/predict", escapes + END, kind), status=400)
 
 
-def _texts() -> Iterator[Wire]:
+def _texts(size: int) -> Iterator[Wire]:
     """JSON that takes long or much memory, whatever it says."""
     for path, name in ((INFER, "inputs"), (PREDICT, "instances"), (INFER, "outputs")):
         for what, element in (
@@ -219,53 +220,56 @@ def _texts() -> Iterator[Wire]:
             ("nulls", b"null"),
             ("texts", b'"abcdefgh"'),
         ):
-            many = b",".join([element] * (_MEGABYTES // (len(element) + 1)))
+            many = b",".join([element] * (size // (len(element) + 1)))
             yield wire(
                 f"{name} of {what}", post(path, b'{"%s":[%s]}' % (name.encode(), many)), status=400
             )
-        objects = b",".join([b"{}"] * 240_000)
+        objects = b",".join([b"{}"] * min(size // 3, 240_000))
         yield wire(
             f"{name} of objects", post(path, b'{"%s":[%s]}' % (name.encode(), objects)), status=400
         )
     for path in (INFER, PREDICT):
         for what, text in (
-            ("deep lists", b"[" * 240_000),
-            ("deep objects", b'{"a":' * 240_000),
-            ("a number of 9,000,000 digits", b'{"inputs":%s}' % (b"1" * 9_000_000)),
-            ("a fraction of 9,000,000 digits", b'{"inputs":0.%s}' % (b"1" * 9_000_000)),
-            ("a text of 9,000,000 escapes", b'{"inputs":"%s"}' % (b"\\u0000" * 1_600_000)),
-            ("500,000 keys", b"{%s}" % b",".join(b'"%d":0' % n for n in range(500_000))),
-            ("what is not UTF-8", b'{"inputs":"' + b"\xff" * _MEGABYTES),
+            ("deep lists", b"[" * min(size, 240_000)),
+            ("deep objects", b'{"a":' * min(size // 5, 240_000)),
+            ("a number of very many digits", b'{"inputs":%s}' % (b"1" * size)),
+            ("a fraction of very many digits", b'{"inputs":0.%s}' % (b"1" * size)),
+            ("a text of escapes", b'{"inputs":"%s"}' % (b"\\u0000" * (size // 6))),
+            ("very many keys", b"{%s}" % b",".join(b'"%d":0' % n for n in range(size // 20))),
+            ("what is not UTF-8", b'{"inputs":"' + b"\xff" * size),
         ):
             yield wire(f"{what} to {path}", post(path, text), status=400)
-    packed = gzip.compress(b" " * _MEGABYTES)
+    packed = gzip.compress(b" " * size)
     yield wire("blanks in gzip", post(INFER, packed, "Content-Encoding: gzip"), status=400)
-    bomb = gzip.compress(bytes(500_000_000), 1)
+    bomb = gzip.compress(bytes(5 * MOST), 1)
     yield wire("a bomb in gzip", post(INFER, bomb, "Content-Encoding: gzip"), status=413)
 
 
-def _tensors() -> Iterator[Wire]:
+def _tensors(size: int) -> Iterator[Wire]:
     """Tensors that are not what they say, or cannot be."""
     pixels = {"name": "image", "shape": [1, 1, 1, 3], "datatype": "UINT8", "data": [1, 2, 3]}
     for name, changed in {
-        "a shape of texts": {"shape": ["a"] * 1_000_000},
-        "a shape of millions": {"shape": [1] * 3_000_000},
-        "a shape of huge numbers": {"shape": [10**18] * 400_000},
-        "data of texts": {"data": ["abcdefgh"] * 800_000},
-        "data of fractions": {"data": [0.5] * 2_000_000},
-        "data of huge numbers": {"data": [10**18] * 400_000},
-        "pixels for nothing": {"data": [0] * 3_000_000},
-        "a name of megabytes": {"name": "a" * _MEGABYTES},
-        "a type of megabytes": {"datatype": "a" * _MEGABYTES},
-        "parameters of megabytes": {"parameters": {str(n): 0 for n in range(500_000)}, "data": [1]},
+        "a shape of texts": {"shape": ["a"] * (size // 4)},
+        "a shape of millions": {"shape": [1] * (size // 2)},
+        "a shape of huge numbers": {"shape": [10**18] * (size // 20)},
+        "data of texts": {"data": ["abcdefgh"] * (size // 11)},
+        "data of fractions": {"data": [0.5] * (size // 4)},
+        "data of huge numbers": {"data": [10**18] * (size // 20)},
+        "pixels for nothing": {"data": [0] * (size // 2)},
+        "a name of megabytes": {"name": "a" * size},
+        "a type of megabytes": {"datatype": "a" * size},
+        "parameters of megabytes": {
+            "parameters": {str(n): 0 for n in range(size // 20)},
+            "data": [1],
+        },
     }.items():
         text = json.dumps({"inputs": [pixels | changed]}, separators=(",", ":"))
         yield wire(name, post(INFER, text.encode()), status=400)
     one = {"name": "", "shape": [], "datatype": ""}
-    for count in (17, 100_000):
+    for what, count in (("17", 17), ("very many", size // 40)):
         text = json.dumps({"inputs": [one] * count}, separators=(",", ":"))
-        yield wire(f"{count} inputs", post(INFER, text.encode()), status=400)
+        yield wire(f"{what} inputs", post(INFER, text.encode()), status=400)
     long = "Inference-Header-Content-Length: " + "9" * 60_000
     yield wire("a JSON of 60,000 digits of bytes", post(INFER, b"{}", long), status=400)
-    text = b'{"instances":[{"b64":"%s"}]}' % (b"!" * _MEGABYTES)
+    text = b'{"instances":[{"b64":"%s"}]}' % (b"!" * size)
     yield wire("a picture that is not base64", post(PREDICT, text), status=400)

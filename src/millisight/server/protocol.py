@@ -199,10 +199,10 @@ class PatientProtocol(HttpToolsProtocol):
             self._end.stay()
             self.cycle.keep_alive = False
             raise _Refused(None)
+        super().on_headers_complete()
         self._end.stay()
         self._in_head = False
         self._spare_bytes = MAX_HEAD_BYTES
-        super().on_headers_complete()
         if self._leaving:
             self.cycle.keep_alive = False
 
@@ -266,10 +266,14 @@ class PatientProtocol(HttpToolsProtocol):
         logger.debug("A request is refused: %s", status.decode())
         running = self._answering
         _forsake(running)
-        own = not self._in_head and running is self.cycle and not running.response_started
         if self.transport.is_closing():
             return
-        if running is None or running.response_complete or own:
+        if (
+            running is None
+            or running.response_complete
+            # What is refused is the body of the very request that runs.
+            or not (self._in_head or running is not self.cycle or running.response_started)
+        ):
             answer = b"HTTP/1.1 %s\r\ncontent-length: 0\r\nconnection: close\r\n\r\n" % status
             self.transport.write(answer)
             self.transport.write_eof()
