@@ -54,7 +54,8 @@ def served(
 
 def name_of(server: Server) -> set[str]:
     """What answers; of several workers, on many connections."""
-    names = {httpx.get(f"{server.url}/model").json()["manifest"]["name"] for _ in range(12)}
+    answers = [httpx.get(f"{server.url}/model", timeout=60).json() for _ in range(12)]
+    names = {answer["manifest"]["name"] for answer in answers}
     return {str(name) for name in names}
 
 

@@ -3,6 +3,8 @@
 No request may hold up the others, take more memory than a body that is allowed, or be a fault.
 """
 
+import contextlib
+import gzip
 import http.client
 import re
 import socket
@@ -10,7 +12,6 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from tests.e2e.test_workers import address
 from tests.hostile import END, FORM, part
 from tests.hostile.soak import settled
 from tests.hostile.test_corpus import logging_server
-from tests.hostile.wire import HUNG_UP, PICTURE, Wire, corpus, head, post
+from tests.hostile.wire import HUNG_UP, INFER, MOST, PICTURE, Wire, corpus, head, post
 
 SIZE = 3_000_000
 """A third of what a body may have, for the sake of time; the soak sends them whole."""
@@ -63,7 +64,7 @@ class Target:
         Path(f"/proc/{self.pid}/clear_refs").write_text("5")
         return int(found[1])
 
-    @contextmanager
+    @contextlib.contextmanager
     def asked_meanwhile(self) -> Iterator[None]:
         """Others ask while the block runs; each is answered soon."""
         ended = threading.Event()
@@ -175,3 +176,39 @@ def test_character_sets_are_not_looked_up(target: Target) -> None:
 
 def test_none_of_them_was_a_fault_and_strangers_fill_no_log(target: Target) -> None:
     assert target.log.read_text() == ""
+
+
+def test_what_all_send_together_is_bounded(tmp_path: Path) -> None:
+    arguments = ("--max-bodies-mb", "30", "--deadline-ms", "20000")
+    with contextlib.ExitStack() as held, logging_server(tmp_path, *arguments) as server:
+        target = Target(server, tmp_path / "log")
+        exchange(server, post("/predict", PICTURE))
+        level = target.peak_kb()
+        links = [
+            held.enter_context(socket.create_connection(address(server), timeout=60))
+            for _ in range(30)
+        ]
+        # Each is all there but for its last byte.
+        uploads = [post("/predict", bytes(MOST))[:-1]] * 20
+        packed = gzip.compress(b"[" + b" " * MOST)
+        uploads += [post(INFER, packed, "Content-Encoding: gzip")] * 10
+        with ThreadPoolExecutor(len(links)) as pool:
+            list(pool.map(lambda link, sent: _send(link, (sent,)), links, uploads))
+        assert target.send(Wire("good", frozenset(), (post("/predict", PICTURE),))) == 200
+        assert target.peak_kb() - level < 150_000
+        answers = [_answered(link) for link in links]
+        assert {answer[:12] for answer in answers[20:]} <= {b"HTTP/1.1 400", b"HTTP/1.1 429"}
+        # Three are as much as there is room for.
+        refused = [answer for answer in answers[:20] if answer]
+        assert 17 <= len(refused) < 20
+        assert {answer[:12] for answer in refused} == {b"HTTP/1.1 429"}
+        assert all(b"retry-after: " in answer.lower() for answer in refused)
+
+
+def _answered(link: socket.socket) -> bytes:
+    """The beginning of an answer, if there is one."""
+    link.settimeout(1)
+    try:
+        return link.recv(1000)
+    except TimeoutError:
+        return b""
