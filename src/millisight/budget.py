@@ -37,7 +37,7 @@ class ByteBudget:
     """A number of bytes that the bodies of requests share. One alone may always come, of any size.
 
     The cap on a single body bounds one request; this bounds all of them. Nobody waits, or those
-    that hold a part of it might wait for each other.
+    that hold a part of it might wait for each other for ever.
     """
 
     def __init__(self, size: int) -> None:
