@@ -21,13 +21,12 @@ from millisight.settings import Settings
 Sent = bytes | NDArray[np.uint8]
 """A picture as it came: the bytes of its file, or pixels of shape ``(h, w, 3)``."""
 
-MOST_PICTURES = 256
-"""In one request, whatever the settings say."""
+_MOST_PICTURES = 256
 
 
 def most_pictures(settings: Settings) -> int:
     """How many one request may bring: no more than could ever wait at one time."""
-    return min(settings.max_queue, MOST_PICTURES)
+    return min(settings.max_queue, _MOST_PICTURES)
 
 
 def check_count(count: int, most: int) -> None:

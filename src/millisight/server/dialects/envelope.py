@@ -43,8 +43,8 @@ _MOST_LISTS = 250_000
 """Lists and objects in one request: five pictures of 224 × 224 with a list for each pixel. They are
 what takes time and memory: 3,000,000 of them, in 10 MB, held up everything else for seconds."""
 
-_MOST_TENSORS = 16
-"""Inputs or outputs in one request; one is right, and the first few others are named."""
+MOST_ELEMENTS = 1000
+"""Of a list whose length is then looked at: a few are right, and millions need not be made."""
 
 _STEP = 1_000_000
 """Bytes that are unpacked before it is seen whether there is room for more."""
@@ -77,8 +77,8 @@ class _Output(BaseModel):
 class _Inference(BaseModel):
     id: str = ""
     parameters: Parameters = Field(default_factory=dict)
-    inputs: Checked[_Input] = Field(max_length=_MOST_TENSORS)
-    outputs: Checked[_Output] = Field(default_factory=list, max_length=_MOST_TENSORS)
+    inputs: Checked[_Input] = Field(max_length=MOST_ELEMENTS)
+    outputs: Checked[_Output] = Field(default_factory=list, max_length=MOST_ELEMENTS)
 
 
 async def read_uncompressed(request: Request, *, max_bytes: int) -> bytes:

@@ -14,7 +14,6 @@ from starlette.routing import Route
 
 from millisight.errors import BadRequest
 from millisight.server.dialects.batch import (
-    MOST_PICTURES,
     Sent,
     check_count,
     from_base64,
@@ -22,6 +21,7 @@ from millisight.server.dialects.batch import (
     scores_of,
 )
 from millisight.server.dialects.envelope import (
+    MOST_ELEMENTS,
     NUMBER_BYTES,
     aside,
     parse,
@@ -36,7 +36,7 @@ _B64 = "b64"
 
 
 class _Rows(BaseModel):
-    instances: list[Any] = Field(max_length=MOST_PICTURES)
+    instances: list[Any] = Field(max_length=MOST_ELEMENTS)
 
 
 async def _models(request: Request) -> Response:
