@@ -181,7 +181,7 @@ def test_none_of_them_was_a_fault_and_strangers_fill_no_log(target: Target) -> N
 
 def test_what_all_send_together_is_bounded(tmp_path: Path) -> None:
     arguments = ("--max-bodies-mb", "30", "--deadline-ms", "20000")
-    with contextlib.ExitStack() as held, logging_server(tmp_path, *arguments) as server:
+    with logging_server(tmp_path, *arguments) as server, contextlib.ExitStack() as held:
         target = Target(server, tmp_path / "log")
         exchange(server, post("/predict", PICTURE))
         level = target.peak_kb()
