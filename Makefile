@@ -124,8 +124,9 @@ benchmark: .venv/.installed .venv-build/.installed
 	@$(PYTHON) benchmarks/environments.py harness
 	@benchmarks/.environments/harness/bin/python benchmarks/run.py $(if $(QUICK),--quick) $(ARGS)
 
-## soak: a hundred thousand requests, good, bad and hostile; some minutes
+## soak: hostile requests of the largest size, then a hundred thousand good, bad and hostile ones; some minutes
 soak: .venv-test/.installed
+	HOSTILE_SIZE=9900000 .venv-test/bin/python -m pytest --quiet tests/hostile/test_wire.py
 	.venv-test/bin/python -m tests.hostile.soak $(or $(ARGS),--requests 100000)
 
 ## fuzz: bytes that decoder, form parser and dialects do not expect, guided by coverage; ten minutes

@@ -52,6 +52,20 @@ def test_the_readmes_python_runs(
     assert "%" in capsys.readouterr().out
 
 
+def test_what_holds_the_promises_of_security_is_there() -> None:
+    text = (ROOT / "docs" / "security.md").read_text(encoding="utf-8")
+    package = ROOT / "src" / "millisight"
+    [table] = re.findall(r"\| promise .*\n\|[-|]+\n((?:\|.*\n)+)", text)
+    for promise in table.splitlines():
+        *_, how, held_by, _ = promise.split("|")
+        tests = re.findall(r"`(tests/[^`]+)`", held_by)
+        assert tests, f"nothing holds: {promise}"
+        assert [name for name in tests if not (ROOT / name).is_file()] == []
+        for name in re.findall(r"`([\w/]+\.py)`", how):
+            places = (package / name, package / "server" / name)
+            assert any(place.is_file() for place in places), name
+
+
 def test_decisions_stay_short() -> None:
     decisions = sorted((ROOT / "docs" / "decisions").glob("*.md"))
     assert decisions

@@ -1,9 +1,11 @@
-"""How many pixels may be decoded at one time, by all threads together."""
+"""How many pixels may be decoded at one time, and how many bytes be held, by all together."""
 
 import contextlib
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
+
+from millisight.errors import Overloaded
 
 MOST_OVERTAKEN = 16
 """Small pictures go past a large one that waits; but no more than so many, or it would wait for as
@@ -59,3 +61,58 @@ class PixelBudget:
 
     def _ahead(self, own: _Waiting) -> list[_Waiting]:
         return self._line[: self._line.index(own)]
+
+
+class ByteBudget:
+    """A number of bytes that the bodies of requests share. One alone may always come, of any size.
+
+    The cap on a single body bounds one request; this bounds all of them. Nobody waits, or those
+    that hold a part of it might wait for each other for ever.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._held = 0
+        self._lock = threading.Lock()
+
+    @contextlib.contextmanager
+    def share(self) -> Iterator["Share"]:
+        """What one request takes of it, as long as the block takes."""
+        share = Share(self)
+        try:
+            yield share
+        finally:
+            with self._lock:
+                self._held -= share.size
+
+    def check(self, size: int, own: int) -> None:
+        """Raise ``Overloaded`` if ``size`` bytes more do not fit, asked by who has ``own``."""
+        if self._held > own and self._held + size > self._size:
+            raise Overloaded(
+                "The server holds as many bytes of other requests as it may.",
+                hint="Try again in a moment.",
+            )
+
+    def take(self, size: int, own: int) -> None:
+        """Take them. Raises as ``check`` does."""
+        with self._lock:
+            self.check(size, own)
+            self._held += size
+
+
+class Share:
+    """The part of a ``ByteBudget`` that one request has."""
+
+    def __init__(self, budget: ByteBudget) -> None:
+        self._budget = budget
+        self.size = 0
+        """Bytes."""
+
+    def check(self, size: int) -> None:
+        """Raise ``Overloaded`` if ``size`` bytes more would not fit now."""
+        self._budget.check(size, self.size)
+
+    def take(self, size: int) -> None:
+        """Have ``size`` bytes more. Raises ``Overloaded``; then it has what it had."""
+        self._budget.take(size, self.size)
+        self.size += size

@@ -78,7 +78,7 @@ def read_bundle(path: Path) -> Bundle:
     for name, entry in manifest.files.items():
         _verify_file(path / name, entry)
     try:
-        content = _Labels.model_validate_json((path / LABELS).read_bytes())
+        content = _Labels.model_validate_json(_read(path / LABELS))
     except ValidationError as error:
         raise _damaged(path / LABELS) from error
     for names in (content.labels, *content.translations.values()):
@@ -88,7 +88,7 @@ def read_bundle(path: Path) -> Bundle:
                 hint="Build it again.",
             )
     # Kept, since the folder may be exchanged while this bundle answers.
-    report = (path / REPORT).read_bytes() if REPORT in manifest.files else None
+    report = _read(path / REPORT) if REPORT in manifest.files else None
     return Bundle(path, manifest, content.labels, content.translations, report)
 
 
@@ -122,14 +122,19 @@ def read_manifest(path: Path) -> Manifest:
     return manifest
 
 
+def _read(path: Path) -> bytes:
+    try:
+        return _plain(path).read_bytes()
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
 def _verify_file(path: Path, entry: FileEntry) -> None:
     try:
         # Before it is read: it may have no end.
         same = _plain(path).stat().st_size == entry.bytes and describe_file(path) == entry
     except OSError as error:
-        raise BundleError(
-            f"Bundle file {path} cannot be read: {error.strerror}.", hint="Build it again."
-        ) from error
+        raise _unreadable(path, error) from error
     if not same:
         raise _damaged(path)
 
@@ -142,6 +147,12 @@ def _plain(path: Path) -> Path:
     if not stat.S_ISREG(path.stat().st_mode):
         raise _damaged(path)
     return path
+
+
+def _unreadable(path: Path, error: OSError) -> BundleError:
+    return BundleError(
+        f"Bundle file {path} cannot be read: {error.strerror}.", hint="Build it again."
+    )
 
 
 def _damaged(path: Path) -> BundleError:
@@ -169,12 +180,20 @@ def starter_path() -> Path:
 
 
 def list_bundles(home: Path) -> list[tuple[str, Path]]:
-    """Name and folder of what the store holds, by name, then the starter. Nothing is verified."""
+    """Name and folder of what the store holds, by name, then the starter. Nothing is verified.
+
+    Raises ``BundleError`` for a store that cannot be read.
+    """
     folder = store(home)
+    try:
+        entries = list(folder.iterdir()) if folder.is_dir() else []
+    except OSError as error:
+        raise BundleError(
+            f"The store {folder} cannot be read: {error.strerror}.",
+            hint="Let this user read it, or choose another with --home.",
+        ) from error
     names = sorted(
-        entry.name
-        for entry in (folder.iterdir() if folder.is_dir() else ())
-        if _NAME.fullmatch(entry.name) and _is_bundle(entry)
+        entry.name for entry in entries if _NAME.fullmatch(entry.name) and _is_bundle(entry)
     )
     return [*((name, folder / name) for name in names), (STARTER, starter_path())]
 
@@ -189,7 +208,7 @@ def _is_bundle(folder: Path) -> bool:
 def find_bundle(model: str, home: Path) -> Path:
     """Folder of a bundle given as ``auto``, ``starter``, a name in the store, or a path.
 
-    Raises ``ModelNotFound``.
+    Raises ``ModelNotFound``, and ``BundleError`` for a store that cannot be read.
     """
     known = dict(list_bundles(home))
     if model == AUTO:

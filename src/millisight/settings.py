@@ -82,6 +82,13 @@ class Settings(BaseModel):
     max_upload_mb: float = Field(
         10.0, gt=0, le=1024, description="Largest request body, in megabytes of 1,000,000 bytes."
     )
+    max_bodies_mb: float = Field(
+        100.0,
+        gt=0,
+        le=65_536,
+        description="Most bytes of requests' bodies a worker holds at one time, in megabytes, all "
+        "together; more are refused with 429. One alone may always come.",
+    )
     max_megapixels: float = Field(
         50.0, gt=0, le=178, description="Largest picture, in millions of pixels."
     )

@@ -312,7 +312,7 @@ def test_bodies_that_break_the_protocol_are_answered_in_its_form(
         ),
         (
             {"inputs": [IMAGE | {"data": [""]}], "outputs": [{"name": "probabilities"}] * 60_000},
-            "The model has one output; name it once.",
+            "wrong at outputs: List should have at most 1000 items",
         ),
         (
             {"inputs": [PIXEL | {"data": ["x" * 200_000] + [1] * 500_000}]},

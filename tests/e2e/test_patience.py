@@ -1,5 +1,6 @@
 """Slow, endless and vanished clients, against a real server through bare sockets."""
 
+import contextlib
 import re
 import socket
 import time
@@ -10,8 +11,9 @@ from pathlib import Path
 import httpx
 import pytest
 
+from millisight.server.protocol import LINGER_SECONDS
 from tests.e2e.conftest import Server, running
-from tests.e2e.test_workers import address
+from tests.e2e.test_workers import address, sockets, until
 from tests.support import encode, texture
 
 DEADLINE_MS = 700
@@ -197,3 +199,52 @@ def test_no_work_is_spent_on_clients_that_have_gone(tmp_path: Path) -> None:
             re.MULTILINE,
         )
         assert float(computed) <= 6
+
+
+def who_does_not_read(server: Server) -> socket.socket:
+    """A client that asks for megabytes and takes none of them."""
+    link = socket.socket()
+    link.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    link.connect(address(server))
+    link.sendall(b"GET /static-offline-docs/swagger-ui-bundle.js HTTP/1.1\r\nHost: x\r\n\r\n" * 8)
+    return link
+
+
+def test_who_does_not_read_is_hung_up_on_and_holds_up_no_end(tmp_path: Path) -> None:
+    with running(tmp_path, "--deadline-ms", str(DEADLINE_MS), "--workers", "1") as server:
+        pid = server.process.pid
+        before = sockets(pid)
+        with who_does_not_read(server):
+            until(lambda: sockets(pid) != before, "a connection")
+            until(lambda: sockets(pid) == before, "its end")
+        still_answers(server)
+        with who_does_not_read(server):
+            until(lambda: sockets(pid) != before, "a connection")
+            began = time.monotonic()
+            assert server.stop() == 0
+            # Less than what it would have had to read the answer.
+            assert time.monotonic() - began < 6 * DEADLINE_MS / 1e3
+
+
+def test_who_keeps_connections_for_nothing_keeps_nobody_out(tmp_path: Path) -> None:
+    limit = ("sh", "-c", 'ulimit -n 150; exec "$@"', "sh")
+    with (
+        contextlib.ExitStack() as held,
+        running(tmp_path, "--workers", "1", prefix=limit) as server,
+    ):
+        for _ in range(200):
+            held.enter_context(socket.create_connection(address(server), timeout=20))
+        for _ in range(5):
+            still_answers(server)
+        assert len(sockets(server.process.pid)) < 100
+
+
+def test_a_slow_upload_behind_another_request_is_not_cut_off(server: Server) -> None:
+    first = encode(texture(1500, 1250), "PNG", compress_level=1)
+    with socket.create_connection(address(server), timeout=20) as link:
+        # The second has begun when the first is answered, and its time is its own.
+        link.sendall(head(len(first)) + first + head() + PICTURE[:50])
+        assert status(link) == 200
+        time.sleep(LINGER_SECONDS + 0.3)
+        link.sendall(PICTURE[50:])
+        assert status(link) == 200

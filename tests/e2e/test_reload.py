@@ -19,6 +19,7 @@ import pytest
 from millisight.bundle import MANIFEST, new_bundle, starter_path, store, write_manifest
 from millisight.manifest import Manifest
 from tests.e2e.conftest import Server, running
+from tests.e2e.test_patience import who_does_not_read
 from tests.e2e.test_workers import until, workers
 from tests.support import encode, texture
 
@@ -54,7 +55,8 @@ def served(
 
 def name_of(server: Server) -> set[str]:
     """What answers; of several workers, on many connections."""
-    names = {httpx.get(f"{server.url}/model").json()["manifest"]["name"] for _ in range(12)}
+    answers = [httpx.get(f"{server.url}/model", timeout=60).json() for _ in range(12)]
+    names = {answer["manifest"]["name"] for answer in answers}
     return {str(name) for name in names}
 
 
@@ -161,6 +163,68 @@ def test_a_worker_that_dies_after_the_exchange_is_replaced_by_one_with_the_new_m
         until(lambda: len(workers(server)) >= len(before), "a new worker", seconds=60)
         until(lambda: name_of(server) == {"second"}, "its model", seconds=60)
         assert server.stop() == 0
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> Iterator[tuple[Server, Path, set[int]]]:
+    """Two workers, and who they are."""
+    build(tmp_path, "first")
+    arguments = ("--model", "own", "--workers", "2", "--deadline-ms", "700")
+    with running(tmp_path, *arguments) as server:
+        build(tmp_path, "second")
+        yield server, tmp_path, set(workers(server))
+
+
+def newcomers(server: Server, known: set[int]) -> set[int]:
+    """The workers that are not among the ``known``, as soon as there are any."""
+    until(lambda: not known.issuperset(workers(server)), "a successor", seconds=60)
+    return set(workers(server)) - known
+
+
+def test_if_one_worker_cannot_change_over_none_does(pair: tuple[Server, Path, set[int]]) -> None:
+    server, _, old = pair
+    by_signal(server)
+    first = newcomers(server, old)
+    second = newcomers(server, old | first)
+    os.kill(second.pop(), signal.SIGKILL)
+    until(lambda: set(workers(server)) == old, "the end of the successors", seconds=60)
+    assert name_of(server) == {"first"}
+    assert server.stop() == 0
+
+
+def test_a_worker_that_dies_while_others_load_is_replaced(
+    pair: tuple[Server, Path, set[int]],
+) -> None:
+    server, _, old = pair
+    by_signal(server)
+    stuck = newcomers(server, old).pop()
+    os.kill(stuck, signal.SIGSTOP)
+    last = max(old)
+    os.kill(last, signal.SIGKILL)
+    assert newcomers(server, old | {stuck})
+    os.kill(stuck, signal.SIGCONT)
+    until(lambda: name_of(server) == {"second"}, "the new model", seconds=60)
+    assert server.stop() == 0
+
+
+def test_it_stops_at_once_while_a_worker_loads(pair: tuple[Server, Path, set[int]]) -> None:
+    server, _, old = pair
+    by_signal(server)
+    os.kill(newcomers(server, old).pop(), signal.SIGSTOP)
+    began = time.monotonic()
+    assert server.stop() == 0
+    assert time.monotonic() - began < 15
+
+
+def test_who_does_not_read_holds_up_no_exchange(pair: tuple[Server, Path, set[int]]) -> None:
+    server, _, old = pair
+    with contextlib.ExitStack() as stuck:
+        for _ in range(6):
+            stuck.enter_context(who_does_not_read(server))
+        by_signal(server)
+        until(lambda: old.isdisjoint(workers(server)), "the end of the old ones", seconds=60)
+    assert name_of(server) == {"second"}
+    assert server.stop() == 0
 
 
 @pytest.mark.parametrize("count", ["1", "2"])

@@ -1,12 +1,15 @@
 """How a serving process ends when it is told to."""
 
+import contextlib
 import http.client
 import json
 import signal
 import socket
+import time
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import httpx
 import pytest
 
 from tests.e2e.conftest import running
@@ -50,3 +53,17 @@ def test_an_upload_that_had_begun_is_answered_after_the_signal(
     assert answer.status == 200
     assert len(body["predictions"]) == 3
     assert server.process.returncode == 0
+
+
+def test_readiness_is_false_as_soon_as_it_is_told_to_stop(tmp_path: Path) -> None:
+    with running(tmp_path) as server, httpx.Client(base_url=server.url) as kept:
+        assert kept.get("/health/ready").status_code == 200
+        server.process.send_signal(signal.SIGTERM)
+        statuses = [200]
+        # The connection ends with the first answer that says so.
+        with contextlib.suppress(httpx.TransportError):
+            while statuses[-1] == 200:
+                statuses.append(kept.get("/health/ready").status_code)
+                time.sleep(0.02)
+        assert statuses[-1] == 503
+        assert server.process.wait(30) == 0

@@ -10,6 +10,7 @@ from collections.abc import Coroutine, Iterator
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import Message
 
+from millisight.budget import ByteBudget
 from millisight.errors import MillisightError
 from millisight.server.upload import read_picture
 from tests.fuzz.runner import main
@@ -39,6 +40,8 @@ SEEDS = [
     b"multipart/form-data\n\n\0" + _PART + b"\r\nabc" + _END,
 ]
 
+_BUDGET = ByteBudget(10 * MAX_BYTES)
+
 
 def check(data: bytes) -> None:
     """Raise what ``read_picture`` raises, if that is no error of ours, and if it gives no picture
@@ -63,7 +66,8 @@ def outcome(data: bytes, *, whole: bool = False) -> bytes | type[Exception]:
 
     request = Request({"type": "http", "method": "POST", "headers": headers}, receive)
     try:
-        return _at_once(read_picture(request, max_bytes=MAX_BYTES))
+        with _BUDGET.share() as request.state.body:
+            return _at_once(read_picture(request, max_bytes=MAX_BYTES))
     except (MillisightError, ClientDisconnect) as error:
         return type(error)
 

@@ -44,6 +44,22 @@ def test_an_id_that_could_forge_a_log_line_or_a_header_is_replaced(
     against(check)
 
 
+@pytest.mark.parametrize("path", ["/nothing", "/nothing?", "/model"])
+def test_a_query_that_is_not_text_is_no_fault(path: str) -> None:
+    statuses = []
+
+    async def receive() -> dict[str, object]:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: dict[str, object]) -> None:
+        statuses.append(message.get("status"))
+
+    app = create_app({"starter": read_bundle(starter_path())}, Settings())
+    request = {"type": "http", "method": "GET", "path": path, "query_string": b"a=\xff&\xff"}
+    asyncio.run(app(request | {"headers": []}, receive, send))
+    assert statuses[0] == (200 if path == "/model" else 404)
+
+
 def test_a_client_that_leaves_during_its_upload_is_no_error(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

@@ -92,6 +92,7 @@ def test_keys_come_from_a_file_too(against: Against, tmp_path: Path) -> None:
         (b"# nothing but this\n", "has none"),
         (b"short\n", "shorter than 16"),
         (b"\xff\xfe", "It is not text"),
+        ("schlüssel-für-den-laden\n".encode(), "An API key has characters that are not ASCII"),
     ],
 )
 def test_keys_that_cannot_be_used_are_refused_at_the_start(
@@ -102,6 +103,11 @@ def test_keys_that_cannot_be_used_are_refused_at_the_start(
         file.write_bytes(content)
     with pytest.raises(SettingsError, match=words):
         read_keys(load_settings({"api_keys_file": str(file)}, {}))
+
+
+def test_a_token_that_nobody_could_show_is_refused_too() -> None:
+    with pytest.raises(SettingsError, match="token has characters that are not ASCII"):
+        read_keys(load_settings({}, {"MILLISIGHT_ADMIN_TOKEN": "schlüssel-für-den-laden"}))
 
 
 def test_a_key_is_never_shown() -> None:

@@ -2,17 +2,22 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import httpx
 import pytest
 
-from millisight.bundle import GRAPH, Bundle, read_bundle, starter_path
+from millisight.bundle import GRAPH, Bundle, open_bundles, read_bundle, starter_path
 from millisight.engine import FakeEngine
 from millisight.errors import NotReady
 from millisight.server import create_app
+from millisight.server.dialects.inference import infer
+from millisight.server.dialects.tensors import Asked
+from millisight.server.service import Service
 from millisight.settings import Settings
+from tests.models import build
 from tests.server.conftest import Against
 from tests.server.test_predict import JPEG, HeldEngine, another, problem
 from tests.support import encode, solid
@@ -102,6 +107,32 @@ def test_no_work_is_spent_on_what_was_given_up(against: Against) -> None:
 
     against(check, engine, max_batch=1, deadline_ms=200)
     assert engine.batch_sizes == [1]
+
+
+def test_a_batch_whose_model_is_exchanged_before_it_is_asked_is_answered_by_the_new_one(
+    tmp_path: Path,
+) -> None:
+    build(tmp_path, "steel", "old")
+    settings = Settings(model=("steel",), home=tmp_path)
+
+    async def whole() -> None:
+        service = Service(open_bundles(settings.model, tmp_path), settings)
+        await service.start(lambda: None, lambda: None)
+        old = service.find()
+        build(tmp_path, "steel", "new")
+        await service.reload()
+        asked = Asked([JPEG, another(1)])
+        deadline = time.monotonic() + 30
+        # The old one was found when it was still served.
+        found = iter([old])
+        answer = await infer(service, lambda: next(found, service.find()), asked, deadline=deadline)
+        assert answer.tensor.shape[0] == 2
+        # Where there is no other, it is as it was.
+        with pytest.raises(NotReady):
+            await infer(service, lambda: old, asked, deadline=deadline)
+        await service.stop()
+
+    asyncio.run(whole())
 
 
 def test_concurrent_requests_each_get_their_own_answer(against: Against) -> None:

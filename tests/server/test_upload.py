@@ -1,5 +1,7 @@
 """Forms and bodies at their edges: broken, cut off, and just too large."""
 
+import asyncio
+import gzip
 from collections.abc import AsyncIterator
 
 import httpx
@@ -134,3 +136,35 @@ def test_the_limit_holds_to_the_byte_in_a_body_and_in_a_form(against: Against) -
             assert (bare.status_code, form.status_code) == (status, status)
 
     against(check, max_upload_mb=len(JPEG) / 1e6)
+
+
+def test_bodies_of_all_requests_have_a_limit_together(against: Against) -> None:
+    async def check(client: httpx.AsyncClient) -> None:
+        go = asyncio.Event()
+
+        async def held() -> AsyncIterator[bytes]:
+            yield JPEG
+            yield bytes(600_000)
+            await go.wait()
+
+        first = asyncio.create_task(client.post("/predict", content=held()))
+        await asyncio.sleep(0.1)
+        packed = gzip.compress(bytes(600_000))
+        for sent in (
+            client.post("/predict", content=bytes(600_000)),
+            client.post("/predict", files={"file": ("a.jpg", bytes(600_000))}),
+            client.post("/embed", content=Upload(bytes(100_000), 6)),
+            client.post(
+                "/v1/models/starter:predict", content=packed, headers={"Content-Encoding": "gzip"}
+            ),
+        ):
+            refused = await sent
+            problem(refused, 429, "overloaded")
+            assert int(refused.headers["Retry-After"]) >= 1
+        assert (await client.post("/predict", content=JPEG)).status_code == 200
+        go.set()
+        assert (await first).status_code == 200
+        # One alone may always come.
+        assert (await client.post("/predict", content=JPEG + bytes(1_500_000))).status_code == 200
+
+    against(check, max_bodies_mb=1)

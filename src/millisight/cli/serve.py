@@ -16,6 +16,7 @@ from millisight.settings import load_settings
     "port",
     "grpc_port",
     "max_upload_mb",
+    "max_bodies_mb",
     "max_megapixels",
     "max_decoding_megapixels",
     "deadline_ms",

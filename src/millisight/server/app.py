@@ -20,6 +20,7 @@ from millisight.server.door import Door, read_keys
 from millisight.server.express import Express
 from millisight.server.hangup import reload_on_hangup
 from millisight.server.problems import add_error_handlers
+from millisight.server.protocol import DRAIN
 from millisight.server.service import Load, Service
 from millisight.settings import Settings, listed
 
@@ -51,11 +52,11 @@ def create_app(
     service = Service(bundles, settings, load=load)
 
     @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, Callable[[], None]]]:
         async with _running(service, on_ready, on_failure, background=background):
             if reload is None:
                 reload_on_hangup(service)
-            yield
+            yield {DRAIN: service.drain}
 
     # The documentation comes from the package, not from a content network: no network needed.
     # ReDoc is left out because its page fetches a logo from its makers' host.

@@ -26,9 +26,11 @@ _OPEN = re.compile(
 def read_keys(settings: Settings) -> list[bytes]:
     """The SHA-256 digests of the keys that the settings name; without any, everybody may ask.
 
-    Raises ``SettingsError`` for a file that cannot be read or has none, and for a short key.
+    Raises ``SettingsError`` for a file that cannot be read or has none, and for a key that
+    is short or a secret that is not ASCII.
     """
     keys = listed(settings.api_keys.get_secret_value())
+    _check_characters("The administrator's token", settings.admin_token.get_secret_value())
     if settings.api_keys_file:
         found = _read_file(Path(settings.api_keys_file))
         if not found:
@@ -37,12 +39,21 @@ def read_keys(settings: Settings) -> list[bytes]:
                 hint="Write one a line; lines that begin with # are skipped.",
             )
         keys += found
+    _check_characters("An API key", "".join(keys))
     if any(len(key) < MIN_KEY_LENGTH for key in keys):
         raise SettingsError(
             f"An API key is shorter than {MIN_KEY_LENGTH} characters.",
             hint="Make one with: openssl rand -hex 24",
         )
     return [digest_of(key) for key in keys]
+
+
+def _check_characters(what: str, secret: str) -> None:
+    # Clients do not agree on how a header holds any others: nobody could show it.
+    if not secret.isascii():
+        raise SettingsError(
+            f"{what} has characters that are not ASCII.", hint="Make one with: openssl rand -hex 24"
+        )
 
 
 def _read_file(path: Path) -> list[str]:

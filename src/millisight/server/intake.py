@@ -26,6 +26,9 @@ DEFAULT_TOP_K = 3
 JSON = "application/json"
 DEADLINE_HEADER = "X-Deadline-Ms"
 
+_LONGEST_ACCEPT = 1024
+"""Characters of the header Accept; a browser sends a hundred, and to parse many takes long."""
+
 _UNWATCHED_SECONDS = 0.02
 """Before this, nobody looks whether the client is still there."""
 
@@ -142,7 +145,8 @@ async def within_deadline(request: Request, respond: Respond) -> Response:
     try:
         async with asyncio.timeout(deadline - time.monotonic()) as timeout:
             patience = Patience(request, timeout, deadline)
-            return await respond(request, service, patience)
+            with service.bodies.share() as request.state.body:
+                return await respond(request, service, patience)
     except TimeoutError as error:
         if patience is not None and patience.gone:
             raise ClientDisconnect from error
@@ -179,8 +183,13 @@ def in_query(request: Request, name: str) -> str | None:
 
 def accepted(request: Request, kinds: list[str]) -> str:
     """The one of ``kinds`` that the client likes best; of those it likes equally, the last."""
+    wanted = ",".join(request.headers.getlist("accept")).lower() or "*/*"
+    if len(wanted) > _LONGEST_ACCEPT:
+        raise BadParameter(
+            f"The header Accept is longer than {_LONGEST_ACCEPT} characters.",
+            hint=f"Name what you take: {' or '.join(kinds)}.",
+        )
     try:
-        wanted = ",".join(request.headers.getlist("accept")).lower() or "*/*"
         kind: str = mimeparse.best_match(kinds, wanted)
     except mimeparse.MimeTypeParseException as error:
         raise BadParameter("The header Accept cannot be read.") from error

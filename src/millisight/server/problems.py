@@ -95,7 +95,7 @@ def on_http(request: Request, error: Exception) -> JSONResponse:
         raise error
     status = HTTPStatus(error.status_code)
     code = status.phrase.lower().replace(" ", "_")
-    sentence = f"{request.method} {request.url.path}: {status.phrase.lower()}."
+    sentence = f"{request.method} {request.scope['path']}: {status.phrase.lower()}."
     headers = dict(error.headers or {})
     return problem(
         request, status, code, sentence, hint="See /docs for what there is.", headers=headers

@@ -1,82 +1,184 @@
 """uvicorn's HTTP protocol with limits on what happens before and after the app has a request.
 
-uvicorn waits for ever for the rest of a request line or of headers, takes headers of any size, and
-reads a body to its end however long after the answer. Here each of these is bounded.
+uvicorn waits for ever for the rest of a request line or of headers, takes headers of any size and
+as many requests ahead of their answers as there are, reads a body to its end however long after the
+answer, and waits for ever for who does not take it. Here each of these is bounded.
 """
 
 import asyncio
+import logging
+import math
+import resource
 import time
 from functools import partial
 from typing import Any
 
+import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from millisight.server.farewell import Farewell
 from millisight.settings import Settings
+
+logger = logging.getLogger(__name__)
 
 BEGAN = "began"
 """Where the time of the first byte of a request stands, in ``time.monotonic`` seconds, in the
 ``state`` of its scope."""
 
+DRAIN = "drain"
+"""Under this name the app's lifespan leaves in its state what to call once the server is told to
+stop, while connections that are open are still answered."""
+
 MAX_HEAD_BYTES = 65_536
-"""Request line and headers together; what nginx and Apache allow is less."""
+"""Request line and headers together; what nginx and Apache allow is less. As much may stand between
+two parts of a body: sizes of chunks, their extensions, trailers."""
+
+MAX_HEADERS = 128
+"""Apache's limit is 100. Each is looked at more than once."""
+
+MAX_PIPELINED = 16
+"""Requests that wait on one connection behind the one that is being answered."""
+
+MAX_CONNECTIONS = 1000
+"""Of one process; fewer where it may not have so many files open."""
 
 LINGER_SECONDS = 2.0
 """How long after its answer the rest of a request is read and thrown away. Closing at once would
 reset the connection, and the client might lose the answer."""
 
+MAX_IGNORED_BYTES = 1_000_000
+"""What may follow a request that was refused for its form, for the same reason."""
+
 LAST_CALL_SECONDS = 0.5
 """How long a server that stops still waits for a request on a connection that is open. One may be
 on its way: closing at once would lose it."""
 
-_HEAD_TOO_LARGE = (
-    b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
-    b"content-length: 0\r\nconnection: close\r\n\r\n"
-)
+_TAKING = 6
+"""An answer must be taken within so many times the patience with a head."""
+
+_OTHER_FILES = 100
+"""What a process has open besides connections, with some to spare."""
+
+_STOPPING_SECONDS = 2
+"""How much longer than the deadline of the last request a server takes to stop."""
+
+_BAD_REQUEST = b"400 Bad Request"
+_HEAD_TOO_LARGE = b"431 Request Header Fields Too Large"
+
+
+class _Refused(Exception):
+    """Raised out of the parser, which stops at once: nothing that follows is looked at."""
+
+    def __init__(self, status: bytes | None) -> None:
+        """``status`` is what to answer, if anything."""
+        super().__init__()
+        self.status = status
 
 
 def uvicorn_options(settings: Settings) -> dict[str, Any]:
     """How uvicorn serves, with one process or several."""
+    patience = settings.deadline_ms / 1e3
     return {
-        "http": partial(PatientProtocol, patience=settings.deadline_ms / 1e3),
+        "http": partial(PatientProtocol, patience=patience, most=_most_connections()),
+        # Without these, whoever asks for another protocol puts two warnings into the log.
+        "ws": "none",
         "log_config": None,
         "access_log": False,
         "server_header": False,
         # Nothing here asks for the client's address, so nobody's headers are to be believed.
         "proxy_headers": False,
+        "timeout_graceful_shutdown": math.ceil(patience) + _STOPPING_SECONDS,
     }
 
 
-class PatientProtocol(HttpToolsProtocol):
-    """One connection. ``patience`` is how long a head may take to arrive, in seconds."""
+def _most_connections() -> int:
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if files == resource.RLIM_INFINITY:
+        return MAX_CONNECTIONS
+    return max(1, min(MAX_CONNECTIONS, files - _OTHER_FILES))
 
-    def __init__(self, *args: Any, patience: float, **options: Any) -> None:
+
+class PatientProtocol(HttpToolsProtocol):
+    """One connection of at most ``most``. ``patience`` is how long a head may take to arrive, in
+    seconds."""
+
+    def __init__(self, *args: Any, patience: float, most: int, **options: Any) -> None:
         super().__init__(*args, **options)
         self._patience = patience
-        self._closing: asyncio.TimerHandle | None = None
+        self._most = most
+        self._end: Farewell = None  # type: ignore[assignment]
+        self._answering: Any = None
         self._in_head = True
         self._head_bytes = 0
+        self._spare_bytes = 0
         self._first_byte = 0.0
         self._leaving = False
+        self._deaf = False
+        self._ignored_bytes = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._close_in(self._patience)
+        self._end = Farewell(self.loop, transport, _TAKING * self._patience)
+        self._end.close_in(self._patience)
+        if len(self.connections) > self._most:
+            self._make_room()
+
+    def _make_room(self) -> None:
+        """Hang up on a connection without a request, if need be this one: those that are kept
+        open for nothing cannot keep others out."""
+        idle = (one for one in self.connections if isinstance(one, PatientProtocol) and one.idle)
+        next(idle, self).transport.abort()
+
+    @property
+    def idle(self) -> bool:
+        """Whether there is no whole head that is to be answered."""
+        answered = self.cycle is None or self.cycle.response_complete
+        return self._in_head and answered and not self.transport.is_closing()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._stay()
+        self._end.stay()
+        self._end.taken()
+        # uvicorn tells the newest request only, not the one that is being answered.
+        _forsake(self._answering)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        self._unset_keepalive_if_required()
+        if self._deaf:
+            self._ignored_bytes += len(data)
+            if self._ignored_bytes > MAX_IGNORED_BYTES:
+                self._end.close()
+            return
+        try:
+            while data:
+                # No more than a head may have, so that what is behind its end is not counted.
+                size = MAX_HEAD_BYTES - self._head_bytes if self._in_head else len(data)
+                self._feed(data[:size])
+                data = data[size:]
+        except httptools.HttpParserUpgrade:
+            pass  # There is no other protocol: what came with it is answered as it is.
+        except httptools.HttpParserError as error:
+            # What a callback raised stands behind the parser's own.
+            cause = error.__context__
+            self._refuse(cause.status if isinstance(cause, _Refused) else _BAD_REQUEST)
+        except _Refused as refused:
+            self._refuse(refused.status)
+
+    def _feed(self, data: bytes) -> None:
+        """Have ``data`` parsed. Raises ``_Refused`` where it makes a head or what is beside a body
+        too long."""
         if self._in_head:
             if not self._head_bytes:
                 self._first_byte = time.monotonic()
-                self._close_in(self._patience)
+                self._end.close_in(self._patience)
             self._head_bytes += len(data)
-        super().data_received(data)
-        # A whole head that came at once is out of this already, whatever came with it.
-        if self._in_head and self._head_bytes > MAX_HEAD_BYTES:
-            self.transport.write(_HEAD_TOO_LARGE)
-            self.transport.close()
+        else:
+            self._spare_bytes -= len(data)
+        self.parser.feed_data(data)
+        if self._in_head and self._head_bytes >= MAX_HEAD_BYTES:
+            raise _Refused(_HEAD_TOO_LARGE)
+        if not self._in_head and self._spare_bytes < 0:
+            raise _Refused(_BAD_REQUEST)
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
@@ -84,37 +186,104 @@ class PatientProtocol(HttpToolsProtocol):
             self._first_byte = time.monotonic()
         self.scope["state"][BEGAN] = self._first_byte
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if not self._in_head:
+            return  # Nobody here has a use for trailers.
+        if len(self.headers) >= MAX_HEADERS:
+            raise _Refused(_HEAD_TOO_LARGE)
+        super().on_header(name, value)
+
     def on_headers_complete(self) -> None:
-        self._stay()
-        self._in_head = False
+        if len(self.pipeline) >= MAX_PIPELINED:
+            # Those that wait are answered, then the connection ends.
+            self._end.stay()
+            self.cycle.keep_alive = False
+            raise _Refused(None)
         super().on_headers_complete()
+        self._end.stay()
+        self._in_head = False
+        self._spare_bytes = MAX_HEAD_BYTES
         if self._leaving:
             self.cycle.keep_alive = False
 
+    def on_body(self, body: bytes) -> None:
+        # Twice, because a client may send it in many small chunks.
+        self._spare_bytes = min(self._spare_bytes + 2 * len(body), MAX_HEAD_BYTES)
+        super().on_body(body)
+
     def on_message_complete(self) -> None:
-        self._stay()
+        self._end.stay()
         super().on_message_complete()
         self._in_head = True
         self._head_bytes = 0
 
+    def _start_asgi_task(self, cycle: Any, app: Any) -> None:
+        self._answering = cycle
+        super()._start_asgi_task(cycle, app)
+
     def on_response_complete(self) -> None:
+        others_wait = bool(self.pipeline)
         super().on_response_complete()
-        if not self._in_head:
-            self._close_in(LINGER_SECONDS)
+        if self.transport.is_closing():
+            self._end.cut_off_in_time()
+            return
+        if not self.flow.write_paused:
+            self._end.taken()
+        if self.pipeline:
+            self.flow.pause_reading()
+        # The body that still arrives may be that of a request which waits.
+        if not self._in_head and not others_wait:
+            self._end.close_in(LINGER_SECONDS)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._end.cut_off_in_time()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self._answering is None or self._answering.response_complete:
+            self._end.taken()
+
+    def timeout_keep_alive_handler(self) -> None:
+        self._end.close()
 
     def shutdown(self) -> None:
         """Called when the server stops: the request that comes next is the last."""
+        if (drain := self.app_state.get(DRAIN)) is not None:
+            drain()
         self._leaving = True
         if self.cycle is None or self.cycle.response_complete:
-            self._close_in(LAST_CALL_SECONDS)
+            self._end.close_in(LAST_CALL_SECONDS)
         else:
             self.cycle.keep_alive = False
 
-    def _close_in(self, seconds: float) -> None:
-        self._stay()
-        self._closing = self.loop.call_later(seconds, self.transport.close)
+    def _refuse(self, status: bytes | None) -> None:
+        """Tell ``status``, if any, where it is not taken for another's answer; then only wait for
+        who sends it to have read that."""
+        self._deaf = True
+        if status is None:
+            return
+        logger.debug("A request is refused: %s", status.decode())
+        running = self._answering
+        _forsake(running)
+        if self.transport.is_closing():
+            return
+        if (
+            running is None
+            or running.response_complete
+            # What is refused is the body of the very request that runs.
+            or not (self._in_head or running is not self.cycle or running.response_started)
+        ):
+            answer = b"HTTP/1.1 %s\r\ncontent-length: 0\r\nconnection: close\r\n\r\n" % status
+            self.transport.write(answer)
+            self.transport.write_eof()
+            self._end.close_in(LINGER_SECONDS)
+        else:
+            self._end.close()
 
-    def _stay(self) -> None:
-        if self._closing is not None:
-            self._closing.cancel()
-            self._closing = None
+
+def _forsake(cycle: Any) -> None:
+    """Tell the app that nobody waits for its answer."""
+    if cycle is not None and not cycle.response_complete:
+        cycle.disconnected = True
+        cycle.message_event.set()

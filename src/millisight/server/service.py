@@ -1,7 +1,6 @@
 """What the routes share: the settings, the models, the cache and the numbers."""
 
 import asyncio
-import contextlib
 import gc
 import logging
 import time
@@ -11,6 +10,7 @@ from functools import partial
 from typing import Any, Protocol, TypeVar
 
 from millisight.answers import Embedding
+from millisight.budget import ByteBudget
 from millisight.bundle import Bundle, open_bundles
 from millisight.cache import ResultCache
 from millisight.classifier import Classifier
@@ -20,6 +20,7 @@ from millisight.explainer import Explanation
 from millisight.ondemand import OnDemand
 from millisight.server.metrics import COMPUTED, REMEMBERED, SHARED
 from millisight.server.observer import Observer
+from millisight.server.outcome import outcome
 from millisight.server.served import Served
 from millisight.settings import Settings
 from millisight.watch import Watch
@@ -57,9 +58,12 @@ class Service:
         ``bundles`` are by name; the first answers who names none. Raises ``ExtraMissing``.
         """
         self.settings = settings
+        self.bodies = ByteBudget(int(settings.max_bodies_mb * 1e6))
+        """What requests under way have sent."""
         self._load = load or partial(Classifier, settings=settings)
         self._exchanging = asyncio.Lock()
         self._preparing = asyncio.Lock()
+        self._draining = False
         self._stopping = False
         self.observer = Observer(settings)
         self._take({name: Served(name, bundle) for name, bundle in bundles.items()})
@@ -84,6 +88,10 @@ class Service:
             on_failure()
         else:
             on_ready()
+
+    def drain(self) -> None:
+        """Turn readiness false; what comes all the same is answered."""
+        self._draining = True
 
     async def stop(self) -> None:
         """Turn readiness false, answer what is queued, end the threads."""
@@ -148,14 +156,18 @@ class Service:
         return self._stopping or all(served.alive for served in self.models.values())
 
     def ready(self) -> None:
-        """Raises ``NotReady`` until every model is warmed up, and after ``stop``."""
+        """Raises ``NotReady`` until every model is warmed up, and after ``drain`` and ``stop``."""
         for served in self.models.values():
             self._check(served)
+        if self._draining:
+            raise _stopping()
 
     @property
     def is_ready(self) -> bool:
-        """Whether every model is warmed up and takes pictures."""
-        return not self._stopping and all(served.answers for served in self.models.values())
+        """Whether ``ready`` raises nothing."""
+        return not (self._draining or self._stopping) and all(
+            served.answers for served in self.models.values()
+        )
 
     def find(self, name: str | None = None) -> Served:
         """The model of that name, the default without one. Raises ``ModelNotFound``."""
@@ -178,7 +190,7 @@ class Service:
     def _check(self, served: Served) -> None:
         served.ready()
         if self._stopping:
-            raise NotReady("The server is stopping.", hint="Try again in a moment.")
+            raise _stopping()
 
     async def answer(
         self,
@@ -207,7 +219,7 @@ class Service:
         while True:
             computation, joined = self._cache.join(key, submit)
             try:
-                result = await _outcome(computation)
+                result = await outcome(computation)
             except asyncio.CancelledError:
                 self._cache.leave(key, computation)
                 raise
@@ -260,6 +272,10 @@ class Service:
         return self.ready_one(name).ready()
 
 
+def _stopping() -> NotReady:
+    return NotReady("The server is stopping.", hint="Try again in a moment.")
+
+
 def describe(bundles: Mapping[str, Bundle]) -> str:
     """One line for the log: what each of them is."""
     return "; ".join(bundle.manifest.describe() for bundle in bundles.values())
@@ -273,23 +289,3 @@ def _close(models: Iterable[Served]) -> None:
 
 def _size_of(answer: Cacheable) -> int:
     return answer.size_bytes()
-
-
-async def _outcome(computation: "Future[Answer]") -> Answer:
-    """What ``asyncio.wrap_future`` gives, but others wait too: cancelling this cancels nothing."""
-    loop = asyncio.get_running_loop()
-    done = loop.create_future()
-
-    def wake(_: "Future[Answer]") -> None:
-        # The loop is closed if the server has gone meanwhile; then nobody waits.
-        with contextlib.suppress(RuntimeError):
-            loop.call_soon_threadsafe(_release, done)
-
-    computation.add_done_callback(wake)
-    await done
-    return computation.result()
-
-
-def _release(done: "asyncio.Future[None]") -> None:
-    if not done.done():
-        done.set_result(None)

@@ -2,13 +2,15 @@
 
 uvicorn's starts the workers, replaces one that dies and stops them all. What is added here: when
 all are ready, that those which die before they could answer end the server, and that the workers
-change over to new bundles one by one.
+change over to new bundles all together or not at all.
 """
 
 import logging
 import signal
 import socket
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from multiprocessing.process import BaseProcess
 
 import uvicorn
 from uvicorn.supervisors import Multiprocess
@@ -28,6 +30,15 @@ MOST_STILLBORN = 3
 
 _LOADING_SECONDS = 60.0
 """A worker that does not answer by then will not."""
+
+_ENDING = 3
+"""A worker has so many times what its requests may take to end, then it is killed."""
+
+_LOOK_SECONDS = 0.5
+"""How often somebody looks meanwhile whether the server is to stop."""
+
+_PAUSE_SECONDS = 0.05
+"""Between two looks whether a worker answers, if it says that it does not."""
 
 Configure = Callable[[Mapping[str, Bundle], int | None], uvicorn.Config]
 """The configuration of a worker that serves bundles by name; with a number, of one that is to
@@ -61,6 +72,7 @@ class Supervisor(Multiprocess):
         self._on_ready = on_ready
         self._ready = False
         self._answering: set[Process] = set()
+        self._leaving: list[Process] = []
         self._stillborn = 0
         self.failed: Process | None = None
         """The last of those that died before they could answer, if that ended the server."""
@@ -115,39 +127,105 @@ class Supervisor(Multiprocess):
             listener.close()
         super().terminate_all()
 
-    def reload(self) -> None:
-        """Change over to the bundles that are there now, worker by worker.
+    def join_all(self) -> None:
+        """Wait until all have ended, those too that were succeeded."""
+        self._see_off([*self._leaving, *self.processes])
 
-        Each answers until its successor does, on the same socket: no connection is refused. What
-        cannot be loaded changes nothing.
+    def reload(self) -> None:
+        """Change over to the bundles that are there now.
+
+        Each worker answers until all their successors do, on the same sockets: no connection is
+        refused. What one of them cannot load changes nothing.
         """
         try:
             bundles = self._renew()
         except MillisightError as error:
             say_refused(error)
             return
-        for index, old in enumerate(self.processes):
-            if {signal.SIGTERM, signal.SIGINT, signal.SIGQUIT} & set(self.signal_queue):
-                return
-            number = None if old.pid is None else self._number_of(old.pid)
-            new = Process(self._configure(bundles, number), self.sockets)
-            with no_interrupts():
-                new.start()
-            if not new.wait_until_ready(_LOADING_SECONDS, self.should_exit):
-                new.kill()
-                new.join()
-                logger.error("The new models cannot be loaded. The old ones go on.")
-                return
-            # From now on the old bundles may not be there any more.
-            self.config = self._configure(bundles, None)
-            old.terminate()
-            old.join()
-            _forget(old)
-            self.processes[index] = new
-            self._answering.discard(old)
-            self._answering.add(new)
+        successors = self._successors(bundles)
+        if successors is None:
+            return
+        # From now on the old bundles may not be there any more.
+        self.config = self._configure(bundles, None)
+        self._leaving, self.processes = self.processes, successors
+        self._answering = set(successors)
         self._let_go()
+        for old in self._leaving:
+            old.terminate()
         logger.info("Every worker serves %s now", describe(bundles))
+        self._see_off(self._leaving)
+
+    def _successors(self, bundles: Mapping[str, Bundle]) -> list[Process] | None:
+        """For each worker one that answers with ``bundles``; none if one of them cannot, or if the
+        server is to stop."""
+        begun: dict[int, Process] = {}
+        up: set[int] = set()
+        while len(up) < len(self.processes):
+            for index in self._due(begun.keys(), idle=len(up) == len(begun)):
+                begun[index] = self._succeed(self.processes[index], bundles)
+                deadline = time.monotonic() + _LOADING_SECONDS
+            time.sleep(_PAUSE_SECONDS)
+            up |= {index for index in begun.keys() - up if begun[index].is_ready(_LOOK_SECONDS)}
+            coming = [begun[index].process for index in begun.keys() - up]
+            failed = coming and (
+                time.monotonic() > deadline or not all(one.is_alive() for one in coming)
+            )
+            if failed or self._is_to_stop():
+                if failed:
+                    logger.error("The new models cannot be loaded. The old ones go on.")
+                self._give_up([begun[index] for index in up], coming)
+                return None
+        return [begun[index] for index in sorted(begun)]
+
+    def _give_up(self, answering: Iterable[Process], coming: Iterable[BaseProcess]) -> None:
+        """End successors: those that answer may have been asked something, the others not."""
+        for process in coming:
+            process.kill()
+            process.join()
+        self._leaving = list(answering)
+        for one in self._leaving:
+            one.terminate()
+        self._see_off(self._leaving)
+
+    def _due(self, begun: Collection[int], *, idle: bool) -> list[int]:
+        """The workers whose successors are to begin: those that have died, and when it is ``idle``
+        one more, for each takes the cores of others while it loads."""
+        left = [index for index in range(len(self.processes)) if index not in begun]
+        dead = [index for index in left if not self.processes[index].process.is_alive()]
+        return dead or (left[:1] if idle else [])
+
+    def _succeed(self, old: Process, bundles: Mapping[str, Bundle]) -> Process:
+        number = None if old.pid is None else self._number_of(old.pid)
+        new = Process(self._configure(bundles, number), self.sockets)
+        with no_interrupts():
+            new.start()
+        return new
+
+    def _see_off(self, processes: Sequence[Process]) -> None:
+        """Wait for ``processes``, which were told to end, and kill those that do not; if the server
+        is to stop meanwhile, they are left to ``join_all``."""
+        deadline = time.monotonic() + _ENDING * (self.config.timeout_graceful_shutdown or 0)
+        stopping = self.should_exit.is_set()
+        for one in processes:
+            while one.process.is_alive() and time.monotonic() < deadline:
+                one.process.join(_LOOK_SECONDS)
+                if not stopping and self._is_to_stop():
+                    return
+            if one.process.is_alive():
+                logger.warning("Worker %d does not end and is killed", one.pid)
+            one.kill()
+            one.join()
+            _forget(one)
+        self._leaving = []
+
+    def _is_to_stop(self) -> bool:
+        """Whether a signal waits, or was handled, that ends the server."""
+        waiting = set(self.signal_queue)
+        return (
+            self.should_exit.is_set()
+            or bool(waiting & {signal.SIGTERM, signal.SIGINT, signal.SIGQUIT})
+            or (signal.SIGHUP in waiting and self._terminal.gone)
+        )
 
     def handle_usr1(self) -> None:
         """A worker was asked for it."""

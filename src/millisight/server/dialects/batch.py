@@ -4,14 +4,14 @@ import asyncio
 import base64
 import binascii
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from millisight.classifier import Classifier, Picture
-from millisight.errors import BadRequest, ImageError
+from millisight.errors import BadRequest, ImageError, NotReady
 from millisight.image import Decoded
 from millisight.predictions import Scores
 from millisight.server.served import Served
@@ -39,12 +39,26 @@ def check_count(count: int, most: int) -> None:
 
 
 async def scores_of(
-    service: Service, served: Served, pictures: Sequence[Sent], *, deadline: float
-) -> list[Scores]:
-    """What ``served`` says of each of ``pictures``, in their order: of all, or it raises.
+    service: Service, find: Callable[[], Served], pictures: Sequence[Sent], *, deadline: float
+) -> tuple[Served, list[Scores]]:
+    """The model that ``find`` gives, and what it says of each of ``pictures``, in their order: of
+    all, or it raises.
 
-    ``deadline`` is in ``time.monotonic`` seconds. Raises what ``Service.answer`` does.
+    ``deadline`` is in ``time.monotonic`` seconds. Raises what ``find`` and ``Service.answer`` do.
     """
+    while True:
+        served = find()
+        try:
+            return served, await _of_all(service, served, pictures, deadline)
+        except NotReady:
+            # It may have been exchanged between its being found and its being asked.
+            if find() is served:
+                raise
+
+
+async def _of_all(
+    service: Service, served: Served, pictures: Sequence[Sent], deadline: float
+) -> list[Scores]:
     tasks = [
         asyncio.ensure_future(_scores(service, served, picture, deadline)) for picture in pictures
     ]

@@ -5,13 +5,14 @@ import functools
 import zlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import numpy as np
 from fastapi import Request, Response
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, FailFast, Field, ValidationError
 
+from millisight.budget import Share
 from millisight.errors import BadRequest
 from millisight.server.dialects.batch import most_pictures
 from millisight.server.dialects.inference import Answer
@@ -42,6 +43,12 @@ _MOST_LISTS = 250_000
 """Lists and objects in one request: five pictures of 224 × 224 with a list for each pixel. They are
 what takes time and memory: 3,000,000 of them, in 10 MB, held up everything else for seconds."""
 
+MOST_ELEMENTS = 1000
+"""Of a list whose length is then looked at: a few are right, and millions need not be made."""
+
+_STEP = 1_000_000
+"""Bytes that are unpacked before it is seen whether there is room for more."""
+
 _EITHER_FORMAT = zlib.MAX_WBITS | 32
 """zlib's word for: gzip or zlib, whichever it is."""
 
@@ -49,10 +56,14 @@ Parameters = dict[str, Any]
 Parsed = TypeVar("Parsed", bound=BaseModel)
 Done = TypeVar("Done")
 
+Element = TypeVar("Element")
+Checked = Annotated[list[Element], FailFast()]
+"""A list whose first wrong element is told and no other: there may be millions of them."""
+
 
 class _Input(BaseModel):
     name: str
-    shape: list[int]
+    shape: Checked[int]
     datatype: str
     parameters: Parameters = Field(default_factory=dict)
     data: list[Any] | None = None
@@ -66,14 +77,15 @@ class _Output(BaseModel):
 class _Inference(BaseModel):
     id: str = ""
     parameters: Parameters = Field(default_factory=dict)
-    inputs: list[_Input]
-    outputs: list[_Output] = Field(default_factory=list)
+    inputs: Checked[_Input] = Field(max_length=MOST_ELEMENTS)
+    outputs: Checked[_Output] = Field(default_factory=list, max_length=MOST_ELEMENTS)
 
 
 async def read_uncompressed(request: Request, *, max_bytes: int) -> bytes:
     """The body of ``request``, unpacked where it says that it is compressed.
 
-    Raises ``UploadTooLarge`` for more than ``max_bytes``, packed or unpacked, and ``BadRequest``.
+    Raises ``UploadTooLarge`` for more than ``max_bytes``, packed or unpacked, ``Overloaded`` and
+    ``BadRequest``.
     """
     body = await read_body(request, max_bytes=max_bytes)
     encoding = request.headers.get("content-encoding", "identity").strip().lower()
@@ -81,7 +93,7 @@ async def read_uncompressed(request: Request, *, max_bytes: int) -> bytes:
         case "identity":
             return body
         case "gzip" | "deflate":
-            return await asyncio.to_thread(_inflate, body, max_bytes)
+            return await asyncio.to_thread(_inflate, body, max_bytes, request.state.body)
         case _:
             raise BadRequest(
                 f"Content-Encoding {encoding[:20]!r} is not known here.",
@@ -89,17 +101,23 @@ async def read_uncompressed(request: Request, *, max_bytes: int) -> bytes:
             )
 
 
-def _inflate(body: bytes, max_bytes: int) -> bytes:
+def _inflate(body: bytes, max_bytes: int, share: Share) -> bytes:
     packed = zlib.decompressobj(_EITHER_FORMAT)
+    plain: list[bytes] = []
+    rest, room = body, max_bytes
     try:
-        plain = packed.decompress(body, max_bytes + 1)
+        while part := packed.decompress(rest, _STEP):
+            room -= len(part)
+            if room < 0:
+                raise too_large(max_bytes)
+            share.take(len(part))
+            plain.append(part)
+            rest = packed.unconsumed_tail
     except zlib.error as error:
         raise BadRequest("The compressed body is damaged.") from error
-    if len(plain) > max_bytes:
-        raise too_large(max_bytes)
     if not packed.eof or packed.unused_data:
         raise BadRequest("The compressed body is cut off, or something follows it.")
-    return plain
+    return b"".join(plain)
 
 
 async def aside(size: int, work: Callable[[], Done]) -> Done:

@@ -28,6 +28,5 @@ async def infer(
     """
     if asked.timeout is not None:
         deadline = min(deadline, time.monotonic() + asked.timeout)
-    served = find()
-    scores = await scores_of(service, served, asked.pictures, deadline=deadline)
+    served, scores = await scores_of(service, find, asked.pictures, deadline=deadline)
     return Answer(served.name, answer(scores, served.bundle.labels, asked.output))

@@ -4,11 +4,12 @@ https://www.tensorflow.org/tfx/serving/api_rest: rows of ``instances`` in, ``pre
 """
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 from fastapi import Request, Response
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 from starlette.routing import Route
 
 from millisight.errors import BadRequest
@@ -21,6 +22,7 @@ from millisight.server.dialects.batch import (
     scores_of,
 )
 from millisight.server.dialects.envelope import (
+    MOST_ELEMENTS,
     NUMBER_BYTES,
     aside,
     parse,
@@ -35,7 +37,7 @@ _B64 = "b64"
 
 
 class _Rows(BaseModel):
-    instances: list[Any]
+    instances: list[Any] = Field(max_length=MOST_ELEMENTS)
 
 
 async def _models(request: Request) -> Response:
@@ -66,10 +68,10 @@ async def _respond(request: Request, service: Service, patience: Patience) -> Re
     body = await read_uncompressed(request, max_bytes=max_bytes(service))
     most = most_pictures(service.settings)
     pictures = await aside(len(body), lambda: _pictures(body, most))
-    # Not the one from before: it may have been exchanged while the pictures came in.
-    served = ready_one(request)
     with patience.watching():
-        scores = await scores_of(service, served, pictures, deadline=patience.deadline)
+        # Found anew: it may have been exchanged while the pictures came in.
+        find = partial(ready_one, request)
+        served, scores = await scores_of(service, find, pictures, deadline=patience.deadline)
     note(request, model=served.name, pictures=len(scores))
     size = sum(one.confidences.size for one in scores) * NUMBER_BYTES
     return await aside(
