@@ -48,6 +48,8 @@ class PixelBudget:
                 self._free -= own.pixels
             finally:
                 self._line.remove(own)
+                # Who was behind may be next.
+                self._changed.notify_all()
         try:
             yield
         finally:
