@@ -9,13 +9,13 @@ from millisight.bundle import (
     MANIFEST,
     REPORT,
     REPORT_DATA,
-    describe_file,
     new_bundle,
     starter_path,
     store,
     write_labels,
     write_manifest,
 )
+from millisight.bundlefiles import describe_file
 from millisight.manifest import Confidence, Manifest
 
 CONFIDENCE = Confidence(

@@ -12,7 +12,6 @@ from millisight.bundle import (
     FILES,
     MANIFEST,
     check_name,
-    describe_file,
     find_bundle,
     list_bundles,
     new_bundle,
@@ -23,6 +22,7 @@ from millisight.bundle import (
     write_labels,
     write_manifest,
 )
+from millisight.bundlefiles import describe_file
 from millisight.errors import BundleError, ModelNotFound, SettingsError
 from millisight.manifest import Manifest
 

@@ -7,11 +7,9 @@ file, and its own digest, so one flipped bit anywhere is noticed on load.
 """
 
 import contextlib
-import hashlib
 import json
 import os
 import re
-import stat
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,8 +18,9 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from millisight.bundlefiles import damaged, plain, read_file, verify_file
 from millisight.errors import BundleError, ModelNotFound, SettingsError
-from millisight.manifest import FORMAT_VERSION, FileEntry, Manifest
+from millisight.manifest import FORMAT_VERSION, Manifest
 
 MANIFEST = "manifest.json"
 LABELS = "labels.json"
@@ -76,11 +75,11 @@ def read_bundle(path: Path) -> Bundle:
     """
     manifest = read_manifest(path)
     for name, entry in manifest.files.items():
-        _verify_file(path / name, entry)
+        verify_file(path / name, entry)
     try:
-        content = _Labels.model_validate_json(_read(path / LABELS))
+        content = _Labels.model_validate_json(read_file(path / LABELS))
     except ValidationError as error:
-        raise _damaged(path / LABELS) from error
+        raise damaged(path / LABELS) from error
     for names in (content.labels, *content.translations.values()):
         if len(names) != manifest.class_count:
             raise BundleError(
@@ -88,7 +87,7 @@ def read_bundle(path: Path) -> Bundle:
                 hint="Build it again.",
             )
     # Kept, since the folder may be exchanged while this bundle answers.
-    report = _read(path / REPORT) if REPORT in manifest.files else None
+    report = read_file(path / REPORT) if REPORT in manifest.files else None
     return Bundle(path, manifest, content.labels, content.translations, report)
 
 
@@ -98,7 +97,7 @@ def read_manifest(path: Path) -> Manifest:
     Raises ``BundleError``.
     """
     try:
-        text = _plain(path / MANIFEST).read_text(encoding="utf-8")
+        text = plain(path / MANIFEST).read_text(encoding="utf-8")
         content = json.loads(text)
         version = content.get("format_version")
         if isinstance(version, int) and version != FORMAT_VERSION:
@@ -115,58 +114,11 @@ def read_manifest(path: Path) -> Manifest:
             hint="Give the folder that `millisight build` made.",
         ) from error
     except (OSError, ValueError, AttributeError, KeyError, RecursionError) as error:
-        raise _damaged(path / MANIFEST) from error
+        raise damaged(path / MANIFEST) from error
     # The text and not only the digest in it: 1e-05 and 1E-05 are one value but not one file.
     if text != _manifest_text(manifest) or set(manifest.files) not in _NAMED:
-        raise _damaged(path / MANIFEST)
+        raise damaged(path / MANIFEST)
     return manifest
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return _plain(path).read_bytes()
-    except OSError as error:
-        raise _unreadable(path, error) from error
-
-
-def _verify_file(path: Path, entry: FileEntry) -> None:
-    try:
-        # Before it is read: it may have no end.
-        same = _plain(path).stat().st_size == entry.bytes and describe_file(path) == entry
-    except OSError as error:
-        raise _unreadable(path, error) from error
-    if not same:
-        raise _damaged(path)
-
-
-def _plain(path: Path) -> Path:
-    """``path``, if it is a file and no pipe or device, from which reading may never end.
-
-    Raises ``BundleError`` or ``OSError``.
-    """
-    if not stat.S_ISREG(path.stat().st_mode):
-        raise _damaged(path)
-    return path
-
-
-def _unreadable(path: Path, error: OSError) -> BundleError:
-    return BundleError(
-        f"Bundle file {path} cannot be read: {error.strerror}.", hint="Build it again."
-    )
-
-
-def _damaged(path: Path) -> BundleError:
-    return BundleError(
-        f"Bundle file {path} is damaged: it is not what the manifest describes.",
-        hint="Build the bundle again, or restore it from a copy.",
-    )
-
-
-def describe_file(path: Path) -> FileEntry:
-    """Size and SHA-256 of a file. Raises ``OSError``."""
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return FileEntry(bytes=path.stat().st_size, sha256=digest)
 
 
 def store(home: Path) -> Path:

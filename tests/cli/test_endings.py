@@ -13,11 +13,11 @@ from millisight.bundle import (
     LABELS,
     MANIFEST,
     TENSORS,
-    describe_file,
     read_bundle,
     starter_path,
     write_manifest,
 )
+from millisight.bundlefiles import describe_file
 from tests.cli.conftest import COMMAND, Run
 from tests.support import encode, texture
 

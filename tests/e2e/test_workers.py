@@ -25,12 +25,12 @@ import pytest
 from millisight.bundle import (
     FILES,
     GRAPH,
-    describe_file,
     new_bundle,
     read_bundle,
     starter_path,
     write_manifest,
 )
+from millisight.bundlefiles import describe_file
 from millisight.server.workers import _watch
 from tests.e2e.conftest import Server, running
 from tests.e2e.test_stopping import wait_until_refused

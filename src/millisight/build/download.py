@@ -13,7 +13,7 @@ from urllib.parse import urlparse
 import torch
 
 from millisight.build.steps import Step
-from millisight.bundle import describe_file
+from millisight.bundlefiles import describe_file
 from millisight.errors import WeightsUnavailable
 
 TIMEOUT_SECONDS = 10.0

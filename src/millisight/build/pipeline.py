@@ -24,13 +24,13 @@ from millisight.bundle import (
     REPORT_FILES,
     Bundle,
     check_name,
-    describe_file,
     new_bundle,
     read_bundle,
     store,
     write_labels,
     write_manifest,
 )
+from millisight.bundlefiles import describe_file
 from millisight.engine import Engine, Logits
 from millisight.errors import BadParameter, DataError
 from millisight.manifest import Calibration, Manifest, Measured, Precision, Training

@@ -15,7 +15,7 @@ from torchvision.models import ResNet18_Weights, WeightsEnum
 from millisight.build.checkpoint import build_with, read_checkpoint
 from millisight.build.download import fetch_weights
 from millisight.build.steps import Step
-from millisight.bundle import describe_file
+from millisight.bundlefiles import describe_file
 from millisight.errors import BadWeights, DataError, ModelNotFound
 from millisight.manifest import Preprocess, Weights
 

@@ -5,7 +5,8 @@ from pathlib import Path
 from millisight.build.checkpoint import build_with, read_checkpoint
 from millisight.build.kept import WEIGHTS, Sides, read_sides, training_folder
 from millisight.build.zoo import LoadedModel, find_entry, model_names
-from millisight.bundle import describe_file, list_bundles, open_bundle
+from millisight.bundle import list_bundles, open_bundle
+from millisight.bundlefiles import describe_file
 from millisight.errors import ModelNotFound
 
 

@@ -15,7 +15,8 @@ from millisight.build.kept import Sides, training_folder
 from millisight.build.pipeline import Material, assemble
 from millisight.build.steps import Step
 from millisight.build.zoo import LoadedModel
-from millisight.bundle import Bundle, check_name, describe_file, store
+from millisight.bundle import Bundle, check_name, store
+from millisight.bundlefiles import describe_file
 from millisight.cpu import available_cores
 from millisight.manifest import Precision, Training, Weights
 from millisight.settings import Settings
