@@ -83,7 +83,7 @@ check: .venv-test/.installed
 	.venv-test/bin/lint-imports
 
 # Tests that count neither milliseconds nor threads: a start of the command is one thread's work.
-SIDE_BY_SIDE = tests/cli tests/contract tests/dialects tests/fuzz $(wildcard tests/test_*.py)
+SIDE_BY_SIDE = tests/cli tests/contract tests/dialects tests/fuzz tests/scale $(wildcard tests/test_*.py)
 
 test-serve: .venv/.installed .venv-test/.installed
 	rm -f .coverage .coverage.*
