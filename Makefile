@@ -90,7 +90,7 @@ check: .venv-test/.installed
 	.venv-test/bin/lint-imports
 
 # Tests that count neither milliseconds nor threads: a start of the command is one thread's work.
-SIDE_BY_SIDE = $(addprefix tests/,cli client contract dialects docs fuzz hostile/test_corpus.py page) \
+SIDE_BY_SIDE = $(addprefix tests/,cli client contract dialects docs fuzz hostile/test_corpus.py page scale) \
   $(wildcard tests/test_*.py)
 
 test-side-by-side: .venv/.installed .venv-test/.installed

@@ -142,6 +142,7 @@ def main() -> None:
                     for clients in (1, 8):
                         one = measure(server, listing, clients, asked.seconds)
                         found.setdefault(f"{title}; {clients} clients", []).append(one)
+                        print(f"{title}; {clients} clients", json.dumps(one), flush=True)
     for title, turns in found.items():
         middle = {
             key: statistics.median(turn[key] for turn in turns)
