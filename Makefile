@@ -78,7 +78,7 @@ test: check
 	rm -f .coverage .coverage.*
 	sh tests/e2e/install-browser
 	$(MAKE) --jobs 2 test-side-by-side .venv-build/.tests-installed
-	$(MAKE) test-alone test-build
+	$(MAKE) --jobs 1 test-alone test-build
 	.venv-test/bin/coverage combine --quiet
 	.venv-test/bin/coverage report
 

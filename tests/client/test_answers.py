@@ -74,6 +74,17 @@ def test_a_pillow_image_is_sent_upright_and_as_it_is(client: Client) -> None:
     assert "RGB" in refused.value.hint
 
 
+@pytest.mark.parametrize("loaded", [False, True])
+def test_a_turned_tiff_is_turned_once(loaded: bool, client: Client) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    data = encode(Image.open(COFFEE).convert("RGB"), "TIFF", exif=exif)
+    turned = Image.open(BytesIO(data))
+    if loaded:
+        turned.load()
+    assert client.predict(turned).predictions == client.predict(data).predictions
+
+
 @pytest.mark.parametrize("what", [None, 3, np.zeros((4, 4, 3), np.uint8), ["cat.avif"]], ids=str)
 def test_what_is_no_picture_is_refused_here(what: object, client: Client) -> None:
     with pytest.raises(BadImage, match="cannot be sent"):

@@ -87,6 +87,15 @@ def test_nobody_there_is_a_plain_sentence(port: int, ask: Ask) -> None:
         assert ask(url, "ready", **options) is False
 
 
+def test_who_stops_early_does_not_wait_for_what_is_under_way() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        client = Client(f"http://127.0.0.1:{deaf.getsockname()[1]}", timeout=5)
+        begun = time.monotonic()
+        with pytest.raises(FileNotFoundError):
+            next(client.predict_many(["none.jpg", PICTURE, PICTURE], concurrency=3))
+        assert time.monotonic() - begun < 3
+
+
 def test_a_server_that_says_nothing_is_given_up(ask: Ask) -> None:
     with socket.create_server(("127.0.0.1", 0)) as deaf:
         url = f"http://127.0.0.1:{deaf.getsockname()[1]}"

@@ -189,6 +189,13 @@ def test_if_one_worker_cannot_change_over_none_does(pair: tuple[Server, Path, se
     os.kill(second.pop(), signal.SIGKILL)
     until(lambda: set(workers(server)) == old, "the end of the successors", seconds=60)
     assert name_of(server) == {"first"}
+    # Nothing is told of those that never answered.
+    until(
+        lambda: (
+            httpx.get(f"{server.url}/metrics", timeout=60).text.count("millisight_model_info{") == 1
+        ),
+        "their numbers",
+    )
     assert server.stop() == 0
 
 

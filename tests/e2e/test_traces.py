@@ -1,6 +1,7 @@
 """Traces: what a collector is told of a real server's requests."""
 
 import os
+import re
 import subprocess
 import sys
 import time
@@ -181,6 +182,7 @@ def test_calls_over_grpc_are_followed_and_their_refusals(
     call, *stages = collector.of(trace_id(13), 4)
     service = "inference.GRPCInferenceService"
     assert (call.name, call.kind, call.parent) == (f"{service}/ModelInfer", SERVER, PARENT)
+    assert re.fullmatch("[0-9a-f]{32}", call.attributes.pop("millisight.request_id"))
     assert call.attributes == {
         "rpc.system": "grpc",
         "rpc.service": service,

@@ -1,6 +1,6 @@
 """The client for threads."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from types import TracebackType
@@ -32,9 +32,10 @@ class Client:
     def __init__(
         self, url: str, *, api_key: str = "", timeout: float = 30.0, retry: bool = True
     ) -> None:
-        """``timeout`` is what one call may take in seconds, with all its attempts and pauses;
-        without ``retry`` there is one attempt. Raises ``BadParameter``, and ``ExtraMissing`` where
-        httpx2 and tenacity are not installed.
+        """``timeout`` is what one call may take in seconds, with all its attempts and pauses; an
+        answer that trickles in may take longer. Without ``retry`` there is one attempt.
+
+        Raises ``BadParameter``, and ``ExtraMissing`` where httpx2 and tenacity are not installed.
         """
         try:
             from millisight.client.wire import Wire
@@ -102,9 +103,7 @@ class Client:
         """
         ask = partial(self.predict, top_k=top_k, model=model, deadline_ms=deadline_ms)
         calls.check_concurrency(concurrency)
-        with ThreadPoolExecutor(concurrency) as pool:
-            submit = partial(pool.submit, ask)
-            yield from in_order(submit, pictures, concurrency, return_errors=return_errors)
+        return _in_order(ask, pictures, concurrency, return_errors=return_errors)
 
     def embed(
         self,
@@ -172,3 +171,19 @@ class Client:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def _in_order(
+    ask: Callable[[Sendable], ServedResult],
+    pictures: Iterable[Sendable],
+    concurrency: int,
+    *,
+    return_errors: bool,
+) -> Iterator[ServedResult | MillisightError | OSError]:
+    pool = ThreadPoolExecutor(concurrency)
+    try:
+        submit = partial(pool.submit, ask)
+        yield from in_order(submit, pictures, concurrency, return_errors=return_errors)
+    finally:
+        # Who stops early does not wait for what is under way: it may be tried again for long.
+        pool.shutdown(wait=False, cancel_futures=True)

@@ -57,10 +57,12 @@ def _as_png(image: "Image.Image") -> bytes:
     from PIL import Image
 
     exif = Image.Exif()
-    if side := image.getexif().get(_ORIENTATION):
-        exif[_ORIENTATION] = side
     file = BytesIO()
     try:
+        # Pillow turns a TIFF upright while it loads it, and says so only then.
+        image.load()
+        if side := image.getexif().get(_ORIENTATION):
+            exif[_ORIENTATION] = side
         image.save(file, "PNG", compress_level=1, exif=exif)
     except (OSError, ValueError) as error:
         raise BadImage(

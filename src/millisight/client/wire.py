@@ -5,6 +5,7 @@ connection broke under: no call changes anything, so that one more does no harm.
 long, which would take as long again, nor what was answered otherwise.
 """
 
+import asyncio
 import logging
 import re
 import ssl
@@ -44,6 +45,8 @@ _LIMITS = httpx2.Limits(
     keepalive_expiry=4.0,
 )
 _BACKOFF = wait_random_exponential(multiplier=0.2, max=5.0)
+_GRACE_SECONDS = 0.1
+"""So that what ends in time is told as what it is."""
 _BUSY = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE})
 
 
@@ -88,7 +91,9 @@ class AsyncWire:
         with self._patience.translated():
             # A new one for each call: tasks that share one would mix up their states.
             trying = AsyncRetrying(**self._patience.policy(retry=retry))
-            return await trying(self._attempt, call, ends)
+            # httpx2 limits each read and write: an answer that trickles in would never be late.
+            async with asyncio.timeout(ends - time.monotonic() + _GRACE_SECONDS):
+                return await trying(self._attempt, call, ends)
 
     async def _attempt(self, call: Call, ends: float) -> Reply:
         return _reply(await self._http.request(**_request(call, ends)))
@@ -127,7 +132,7 @@ class _Patience:
         """Errors of httpx2 become this package's within."""
         try:
             yield
-        except (httpx2.HTTPError, UnicodeEncodeError) as error:
+        except (httpx2.HTTPError, UnicodeEncodeError, TimeoutError) as error:
             raise self._translation(error) from error
 
     def _translation(self, error: Exception) -> MillisightError:
@@ -138,7 +143,7 @@ class _Patience:
                     f"No server can be reached at {self._url}: {reason}.",
                     hint="Is the address right? On the server's machine: millisight serve",
                 )
-            case httpx2.TimeoutException():
+            case httpx2.TimeoutException() | TimeoutError():
                 return DeadlineExceeded(
                     f"{self._url} has not answered within {self._seconds:g} s.",
                     hint="Give the client a longer timeout, or look what keeps the server.",

@@ -19,6 +19,7 @@ from millisight.scale.bundles import open_pinned, pin
 from millisight.scale.exported import Exported
 from millisight.server import create_app
 from millisight.server.process import prepare_process
+from millisight.server.service import Service
 from millisight.settings import Settings, load_settings
 
 NAME = "millisight"
@@ -61,8 +62,8 @@ class Replica:
 
     def check_health(self) -> None:
         """Raises ``NotReady`` where only a restart helps; Ray asks every few seconds."""
-        service = self.app.state.service
-        self._exported.take(service.metrics.totals())
+        service: Service = self.app.state.service
+        self._exported.take(service.observer.metrics.totals())
         if not service.alive:
             raise NotReady("A thread that feeds the network has died.", hint="Restart the replica.")
 

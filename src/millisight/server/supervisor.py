@@ -10,7 +10,6 @@ import signal
 import socket
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from multiprocessing.process import BaseProcess
 
 import uvicorn
 from uvicorn.supervisors import Multiprocess
@@ -166,9 +165,9 @@ class Supervisor(Multiprocess):
                 deadline = time.monotonic() + _LOADING_SECONDS
             time.sleep(_PAUSE_SECONDS)
             up |= {index for index in begun.keys() - up if begun[index].is_ready(_LOOK_SECONDS)}
-            coming = [begun[index].process for index in begun.keys() - up]
+            coming = [begun[index] for index in begun.keys() - up]
             failed = coming and (
-                time.monotonic() > deadline or not all(one.is_alive() for one in coming)
+                time.monotonic() > deadline or not all(one.process.is_alive() for one in coming)
             )
             if failed or self._is_to_stop():
                 if failed:
@@ -177,11 +176,12 @@ class Supervisor(Multiprocess):
                 return None
         return [begun[index] for index in sorted(begun)]
 
-    def _give_up(self, answering: Iterable[Process], coming: Iterable[BaseProcess]) -> None:
+    def _give_up(self, answering: Iterable[Process], coming: Iterable[Process]) -> None:
         """End successors: those that answer may have been asked something, the others not."""
-        for process in coming:
-            process.kill()
-            process.join()
+        for one in coming:
+            one.process.kill()
+            one.process.join()
+            _forget(one)
         self._leaving = list(answering)
         for one in self._leaving:
             one.terminate()

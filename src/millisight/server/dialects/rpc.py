@@ -13,7 +13,7 @@ import grpc
 import grpc.aio
 
 from millisight.errors import BadRequest, DeadlineExceeded, MillisightError, Overloaded
-from millisight.server.access import log_request
+from millisight.server.access import CLIENT_LEFT, log_request
 from millisight.server.boundary import HEADER, RequestIds
 from millisight.server.dialects import messages_pb2 as messages
 from millisight.server.dialects import model
@@ -116,6 +116,8 @@ class Rpc:
         self, call: "_Call", answer: Answer, sent: Mapping[str, Any], context: Any
     ) -> Any:
         """What ``answer`` gives, or its error as gRPC tells errors."""
+        observer = self._service.observer
+        observer.tracing.note("millisight.request_id", call.request_id)
         context.set_trailing_metadata(((HEADER.decode(), call.request_id),))
         count = partial(self._count, call)
         try:
@@ -124,9 +126,12 @@ class Rpc:
             answered = await self._within_deadline(answer, call, context)
         except MillisightError as error:
             count(error.status, error=error.code)
-            self._service.observer.rejected(error.code)
+            observer.rejected(error.code)
             status = _STATUS.get(error.status, grpc.StatusCode.INVALID_ARGUMENT)
             await context.abort(status, f"{error.message} {error.hint}".strip())
+        except asyncio.CancelledError:
+            count(CLIENT_LEFT)
+            raise
         except Exception:
             logger.exception("gRPC %s failed", call.name, extra={"request_id": call.request_id})
             count(MillisightError.status, error=MillisightError.code)
