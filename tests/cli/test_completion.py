@@ -72,7 +72,7 @@ def test_commands_options_words_and_models_are_completed(
     shell: str, environ: dict[str, str]
 ) -> None:
     assert offered(environ, shell, "c") == sorted(name for name in COMMANDS if name[0] == "c")
-    assert offered(environ, shell, "serve", "--max-b") == ["--max-batch"]
+    assert offered(environ, shell, "serve", "--max-ba") == ["--max-batch"]
     assert offered(environ, shell, "serve", "--log-format", "") == ["json", "text"]
     assert offered(environ, shell, "serve", "--model", "st") == ["starter", "steel"]
 

@@ -65,7 +65,7 @@ class Target:
 @contextmanager
 def targeted(folder: Path) -> Iterator[Target]:
     with (
-        logging_server(folder, "--cache-entries", "0") as server,
+        logging_server(folder, "--cache-entries", "0", "--deadline-ms", "30000") as server,
         httpx.Client(base_url=server.url, timeout=60) as client,
     ):
         yield Target(client, server.process.pid, folder / "log")
