@@ -31,7 +31,7 @@ FIRST = 10
 MOST_GROWTH_KB = 60_000
 
 # Whatever harms the server is refused or answered long before this.
-PATIENCE_SECONDS = 10
+PATIENCE_SECONDS = 20
 
 _GIVEN_AWAY = {
     "a traceback": re.compile(r"Traceback|File \"|\.py\b"),
