@@ -13,7 +13,7 @@ from millisight.errors import BadImage
 from millisight.image import decode
 from millisight.structure import MAX_PARTS, bounded
 from tests import hazards
-from tests.support import LIMITS, PREPROCESS, encode, solid
+from tests.support import LIMITS, PREPROCESS, encode, solid, texture
 
 MILLION = 1_000_000
 JPEG = encode(solid("red"), "JPEG")
@@ -60,10 +60,59 @@ def test_the_orientation_of_every_format_is_still_seen(kind: str) -> None:
 
 
 @pytest.mark.parametrize("large", [False, True])
-@pytest.mark.parametrize(("tag", "kind"), [(274, 5), (282, 10), (273, 4), (279, 3), (258, 3)])
-def test_a_tiff_of_a_million_numbers_is_refused(tag: int, kind: int, *, large: bool) -> None:
-    with pytest.raises(BadImage, match="over 10,000 parts"):
+@pytest.mark.parametrize(
+    ("tag", "kind", "most"),
+    [
+        (274, 5, "1,000"),
+        (282, 10, "1,000"),
+        (273, 4, "200,000"),
+        (279, 3, "200,000"),
+        (258, 3, "200,000"),
+    ],
+)
+def test_a_tiff_of_a_million_numbers_is_refused(
+    tag: int, kind: int, most: str, *, large: bool
+) -> None:
+    with pytest.raises(BadImage, match=f"over {most} numbers in a tag"):
         decode(hazards.tiff_with(tag, kind, MILLION, large=large), PREPROCESS, LIMITS)
+
+
+def strips(picture: Image.Image, rows: int, offsets: list[int]) -> bytes:
+    """A TIFF of strips of so many rows of one colour, which begin at these places of its data."""
+    planes = [band.tobytes() for band in picture.split()]
+    colours = len(planes)
+    at = 8 + 2 + 9 * 12 + 4
+    entries = (
+        (256, 4, 1, picture.width),
+        (257, 4, 1, picture.height),
+        (258, 3, colours, 8 if colours == 1 else at),
+        (259, 4, 1, 1),
+        (262, 4, 1, 1 if colours == 1 else 2),
+        (273, 4, len(offsets), at + 6),
+        (277, 4, 1, colours),
+        (278, 4, 1, rows),
+        (284, 4, 1, 1 if colours == 1 else 2),
+    )
+    head = b"II*\0" + struct.pack("<LH", 8, len(entries))
+    table = b"".join(struct.pack("<HHLL", *entry) for entry in entries) + bytes(4)
+    begin = at + 6 + 4 * len(offsets)
+    places = struct.pack(f"<{len(offsets)}L", *(begin + offset for offset in offsets))
+    return head + table + struct.pack("<3H", 8, 8, 8) + places + b"".join(planes)
+
+
+def test_a_tiff_may_keep_each_line_of_each_colour_apart() -> None:
+    picture = texture(2, 8000)
+    data = strips(picture, 1, list(range(0, 2 * 3 * 8000, 2)))
+    seen = decode(data, PREPROCESS, LIMITS).pixels
+    assert (seen == decode(encode(picture, "PNG"), PREPROCESS, LIMITS).pixels).all()
+
+
+def test_but_not_the_same_lines_again_and_again() -> None:
+    # Half a megabyte that listed its four megapixels 400 times took Pillow two minutes.
+    grey = solid(128, mode="L", size=(100, 100))
+    assert decode(strips(grey, 50, [0, 5000]), PREPROCESS, LIMITS).warnings == ()
+    with pytest.raises(BadImage, match="more pieces than its picture needs"):
+        decode(strips(grey, 50, list(range(10))), PREPROCESS, LIMITS)
 
 
 def test_a_tiff_of_many_entries_is_refused() -> None:
@@ -116,6 +165,13 @@ def others() -> Iterator[tuple[str, bytes]]:
 def test_a_file_of_a_million_parts_is_refused(data: bytes) -> None:
     with pytest.raises(BadImage, match=f"over {MAX_PARTS:,} parts"):
         decode(data, PREPROCESS, LIMITS)
+
+
+def test_a_large_png_may_have_as_many_as_its_usual_encoder_makes() -> None:
+    piece = bytes(8192)
+    assert bounded(data := hazards.png_of(*[(b"IDAT", piece)] * 10_500)) is data
+    with pytest.raises(BadImage, match=r"PNG has over 11,2\d\d parts"):
+        bounded(hazards.png_of(*[(b"IDAT", piece[:4000])] * 11_500))
 
 
 def test_some_thousands_are_allowed() -> None:

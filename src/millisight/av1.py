@@ -2,14 +2,15 @@
 
 A decoder of AV1 makes the whole frame and only then scales it to what the container promised: a
 kilobyte that says 10 × 10 may hold 268 megapixels, or thousands of frames that are never shown.
-Read here is only what leads to the headers of the frames: ISO 14496-12's boxes, and of AV1 (its
-sections 5.3 to 5.5) the sequence header. What cannot be followed is refused.
+Read here is what leads to the streams of AV1, ISO 14496-12's boxes, and in ``bitstream.py`` the
+headers within these. What cannot be followed is refused.
 """
 
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from millisight.bitstream import frames, unknown
 from millisight.errors import BadImage
 
 _MORE_PIXELS = 1_000_000
@@ -23,7 +24,6 @@ _MOST_COPIES = 8
 """How many times over the streams of a file may be its bytes."""
 
 _CONTAINERS = {b"moov", b"trak", b"mdia", b"minf", b"stbl", b"meta", b"iinf"}
-_SEQUENCE, _FRAME_HEADER, _FRAME = 1, 3, 6
 
 Box = tuple[bytes, memoryview]
 
@@ -34,7 +34,7 @@ def check_frames(avif: bytes, size: tuple[int, int]) -> None:
     total = count = 0
     try:
         for stream in _streams(avif):
-            for pixels in _frames(stream):
+            for pixels in frames(stream):
                 count += 1
                 total += pixels
                 if pixels > most or total > _MOST_LAYERS * most:
@@ -43,15 +43,9 @@ def check_frames(avif: bytes, size: tuple[int, int]) -> None:
                         hint="Open it in a viewer and export it again as JPEG or PNG.",
                     )
     except (struct.error, IndexError, OverflowError) as error:
-        raise _unknown() from error
+        raise unknown() from error
     if not count:
-        raise _unknown()
-
-
-def _unknown() -> BadImage:
-    return BadImage(
-        "The AVIF is damaged or of a rare kind.", hint="Export the picture as JPEG or PNG."
-    )
+        raise unknown()
 
 
 def _boxes(data: bytes) -> Iterator[Box]:
@@ -69,7 +63,7 @@ def _boxes(data: bytes) -> Iterator[Box]:
                 head = 16
             length = length or len(part) - at
             if length < head or number > _MOST_BOXES:
-                raise _unknown()
+                raise unknown()
             content = part[at + head : at + length]
             yield kind, content
             if kind in _CONTAINERS:
@@ -117,7 +111,7 @@ def _places(avif: bytes) -> _Places:
                 (same,) = struct.unpack_from(">L", content, 4)
                 places.sizes.append(same or struct.unpack_from(">L", content, 12)[0])
     if len(places.idat) > 1 or len(places.chunks) != len(places.sizes):
-        raise _unknown()
+        raise unknown()
     return places
 
 
@@ -131,7 +125,7 @@ def _streams(avif: bytes) -> Iterator[bytes]:
     for way, parts in pieces:
         left -= sum(min(length, len(avif)) for _, length in parts)
         if way not in sources or left < 0:
-            raise _unknown()
+            raise unknown()
         yield b"".join(sources[way][at : at + length] for at, length in parts)
 
 
@@ -148,7 +142,7 @@ def _locations(content: bytes) -> Iterator[tuple[int, int, list[tuple[int, int]]
     reader = _Bytes(content, 6)
     wide = 4 if version == 2 else 2
     if version > 2:
-        raise _unknown()
+        raise unknown()
     for _ in range(reader.number(wide)):
         number = reader.number(wide)
         way = reader.number(2) & 15 if version else 0
@@ -175,95 +169,3 @@ class _Bytes:
         if self._at > len(self._data):
             raise IndexError
         return int.from_bytes(self._data[self._at - size : self._at])
-
-
-def _units(stream: bytes) -> Iterator[tuple[int, int, int]]:
-    """Kind, beginning and end of the content of each open bitstream unit."""
-    at = 0
-    while at < len(stream):
-        head = stream[at]
-        kind = head >> 3 & 15
-        at += 2 if head & 4 else 1
-        length = len(stream) - at
-        if head & 2:
-            length = shift = 0
-            while True:
-                length |= (stream[at] & 127) << shift
-                shift += 7
-                at += 1
-                if stream[at - 1] < 128 or shift == 56:
-                    break
-        yield kind, at, at + length
-        at += length
-
-
-def _frames(stream: bytes) -> Iterator[int]:
-    """How many pixels each frame may have."""
-    pixels = 0
-    for kind, begin, end in _units(stream):
-        if kind == _SEQUENCE:
-            pixels = _pixels(_Bits(stream[begin:end]))
-        elif kind in (_FRAME_HEADER, _FRAME) and pixels:
-            yield pixels
-
-
-class _Bits:
-    """Numbers of some bits, one after the other."""
-
-    def __init__(self, data: bytes) -> None:
-        self._value = int.from_bytes(data[:256])
-        self._left = 8 * len(data[:256])
-
-    def number(self, bits: int) -> int:
-        self._left -= bits
-        if self._left < 0:
-            raise IndexError
-        return self._value >> self._left & (1 << bits) - 1
-
-
-def _pixels(bits: _Bits) -> int:
-    """The most pixels that a frame of the sequence may have."""
-    bits.number(4)
-    if reduced := bits.number(1):
-        bits.number(5)
-    else:
-        _skip_operating_points(bits)
-    width_bits, height_bits = bits.number(4) + 1, bits.number(4) + 1
-    width, height = bits.number(width_bits) + 1, bits.number(height_bits) + 1
-    # Where its header is not reduced, a frame may be of any size that has as many bits.
-    if not reduced and _longest(width_bits, width) * _longest(height_bits, height) > 4 * (
-        width * height
-    ):
-        raise _unknown()
-    return width * height
-
-
-def _longest(bits: int, usual: int) -> int:
-    return max(1 << bits, usual)
-
-
-def _skip_operating_points(bits: _Bits) -> None:
-    delay = 0
-    if bits.number(1):
-        bits.number(64)
-        if bits.number(1):
-            _skip_variable(bits)
-        if bits.number(1):
-            delay = bits.number(5) + 1
-            bits.number(42)
-    displays = bits.number(1)
-    for _ in range(bits.number(5) + 1):
-        bits.number(12)
-        if bits.number(5) > 7:
-            bits.number(1)
-        if delay and bits.number(1):
-            bits.number(2 * delay + 1)
-        if displays and bits.number(1):
-            bits.number(4)
-
-
-def _skip_variable(bits: _Bits) -> None:
-    zeros = 0
-    while not bits.number(1):
-        zeros += 1
-    bits.number(min(zeros, 32))

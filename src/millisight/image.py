@@ -41,6 +41,9 @@ DRAFT_FACTOR = 2
 """A JPEG is decoded at the smallest of 1/1, 1/2, 1/4, 1/8 that keeps this many times the pixels
 that the resize needs along each side."""
 
+_MOST_PLANES = 4
+"""A TIFF may keep each of its colours, and transparency, apart."""
+
 _PLAIN = re.compile(r"[\w ,;:()=%+-]{1,200}", re.ASCII)
 
 _EXIF_BLOCKS = {"exif": MAX_EXIF_BYTES, "Raw profile type exif": 3 * MAX_EXIF_BYTES}
@@ -205,6 +208,19 @@ def _check_structure(image: Image.Image, data: bytes, limits: Limits) -> None:
         # A tile is decoded whole, however little of it the picture shows.
         tags = image.tag_v2
         _check_size((tags.get(TILEWIDTH, 1), tags.get(TILELENGTH, 1)), limits)
+        _check_pieces(image)
+
+
+def _check_pieces(tiff: TiffImageFile) -> None:
+    """A file may list pieces that cover the picture again and again; Pillow decodes each."""
+    width, height = tiff.size
+    boxes = filter(None, (piece.extents for piece in tiff.tile))
+    covered = sum((right - left) * (lower - upper) for left, upper, right, lower in boxes)
+    if covered > _MOST_PLANES * width * height:
+        raise BadImage(
+            "The TIFF holds more pieces than its picture needs.",
+            hint="Open it in a viewer and export it again.",
+        )
 
 
 def _check_size(size: tuple[int, int], limits: Limits) -> None:

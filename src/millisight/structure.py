@@ -12,8 +12,10 @@ from collections.abc import Iterator
 from millisight.errors import BadImage
 
 MAX_PARTS = 10_000
-"""The most parts a file may have that Pillow walks through. Photographs have some ten; a PNG has
-one for every few kilobytes."""
+"""The most parts a file may have that Pillow walks through. Photographs have some ten."""
+
+_PNG_PART = 4096
+"""A PNG may have a part for so many bytes: its usual encoder makes one for every 8192."""
 
 MAX_EXIF_BYTES = 65_536
 """More is not looked at; the standard allows a JPEG no more than this."""
@@ -35,10 +37,10 @@ _EXIF_ITEM = re.compile(rb"(infe[\x02\x03].{7}(?:..)?)Exif", re.DOTALL)
 
 _BYTES = (1, 2, 6, 7)
 _FRACTIONS = (5, 10)
-_PIECES = (273, 279, 324, 325)
 _MOST_NUMBERS = 200_000
+"""A picture of 60,000 lines may keep each in three pieces, and needs a number for every piece."""
+
 _MOST_FRACTIONS = 1_000
-_MOST_PIECES = 20_000
 
 _EXTENSION, _IMAGE, _END = b"!", b",", b";"
 _COMMENT, _APPLICATION = b"\xfe", b"\xff"
@@ -55,7 +57,7 @@ def bounded(data: bytes) -> bytes:
         # The orientation of an AVIF is said elsewhere, and Pillow takes that.
         return _EXIF_ITEM.sub(rb"\1none", data)
     if data.startswith(_PNG):
-        _count("PNG", _chunks(data))
+        _count("PNG", _chunks(data), max(MAX_PARTS, len(data) // _PNG_PART))
     elif data.startswith((b"GIF87a", b"GIF89a")):
         _count("GIF", _blocks(data))
     elif data.startswith((b"II", b"MM")):
@@ -65,10 +67,10 @@ def bounded(data: bytes) -> bytes:
     return data
 
 
-def _count(kind: str, parts: Iterator[object]) -> None:
+def _count(kind: str, parts: Iterator[object], most: int = MAX_PARTS) -> None:
     for number, _ in enumerate(parts):
-        if number > MAX_PARTS:
-            raise _too_many(kind)
+        if number > most:
+            raise _too_many(kind, most)
 
 
 def _with_one_exif(jpeg: bytes) -> bytes:
@@ -153,16 +155,10 @@ def _check_directory(tiff: bytes) -> None:
     position += struct.calcsize(order + number)
     size = struct.calcsize(order + entry)
     table = tiff[position : position + size * entries]
-    for tag, kind, count in struct.iter_unpack(order + entry, table[: len(table) // size * size]):
-        if kind not in _BYTES and count > _most(tag, kind):
-            raise _too_many("TIFF")
-
-
-def _most(tag: int, kind: int) -> int:
-    """How many numbers of ``kind`` a ``tag`` may have."""
-    if kind in _FRACTIONS:
-        return _MOST_FRACTIONS
-    return _MOST_PIECES if tag in _PIECES else _MOST_NUMBERS
+    for _, kind, count in struct.iter_unpack(order + entry, table[: len(table) // size * size]):
+        most = _MOST_FRACTIONS if kind in _FRACTIONS else _MOST_NUMBERS
+        if kind not in _BYTES and count > most:
+            raise _too_many("TIFF", most, "numbers in a tag")
 
 
 def _check_run_lengths(bmp: bytes) -> None:
@@ -179,8 +175,8 @@ def _check_run_lengths(bmp: bytes) -> None:
         )
 
 
-def _too_many(kind: str) -> BadImage:
+def _too_many(kind: str, most: int = MAX_PARTS, parts: str = "parts") -> BadImage:
     return BadImage(
-        f"The {kind} has over {MAX_PARTS:,} parts.",
+        f"The {kind} has over {most:,} {parts}.",
         hint="Open it in a viewer and export it again.",
     )
