@@ -182,8 +182,12 @@ def _in_order(
 ) -> Iterator[ServedResult | MillisightError | OSError]:
     pool = ThreadPoolExecutor(concurrency)
     try:
-        submit = partial(pool.submit, ask)
-        yield from in_order(submit, pictures, concurrency, return_errors=return_errors)
+        yield from in_order(
+            lambda picture: pool.submit(ask, picture),
+            pictures,
+            concurrency,
+            return_errors=return_errors,
+        )
     finally:
         # Who stops early does not wait for what is under way: it may be tried again for long.
         pool.shutdown(wait=False, cancel_futures=True)
