@@ -120,7 +120,9 @@ def _send(link: socket.socket, pieces: tuple[bytes, ...]) -> None:
 @pytest.fixture(scope="module")
 def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
     folder = tmp_path_factory.mktemp("wire")
-    with logging_server(folder, "--cache-entries", "0", "--threads", "1") as server:
+    with logging_server(
+        folder, "--cache-entries", "0", "--threads", "1", "--no-access-log"
+    ) as server:
         exchange(server, post("/predict", PICTURE))
         yield Target(server, folder / "log")
 
