@@ -94,18 +94,18 @@ check: .venv-test/.installed
 	.venv-test/bin/lint-imports
 
 # Tests that count neither milliseconds nor threads: a start of the command is one thread's work.
+# In this order the longest are not the last.
 SIDE_BY_SIDE = $(addprefix tests/,cli client contract dialects docs fuzz hostile/test_corpus.py page scale \
   $(addprefix e2e/test_,metrics.py models.py offline.py traces.py)) $(wildcard tests/test_*.py)
 RUN ?= python -m pytest
 
 test-side-by-side: .venv/.installed .venv-test/.installed
-	.venv-test/bin/$(RUN) --numprocesses 2 --dist loadfile $(SIDE_BY_SIDE)
+	.venv-test/bin/$(RUN) --numprocesses 2 --dist loadfile --no-loadscope-reorder $(SIDE_BY_SIDE)
 
 test-alone: .venv/.installed .venv-test/.installed
 	.venv-test/bin/$(RUN) tests $(addprefix --ignore ,$(SIDE_BY_SIDE) tests/build tests/image)
 
-# Two at a time: much of a build is one thread's work. A file's tests share what they build;
-# in the order of their names the longest is not the last.
+# Two at a time: much of a build is one thread's work. A file's tests share what they build.
 test-build: .venv-build/.tests-installed
 	.venv-build/bin/$(RUN) --numprocesses 2 --dist loadfile --no-loadscope-reorder tests/build
 

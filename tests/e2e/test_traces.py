@@ -93,7 +93,9 @@ def test_a_request_is_a_span_and_its_stages_are_spans_below_it(
         "millisight.answer": "computed",
     }
     assert expected.items() <= request.attributes.items()
-    assert before <= request.start <= request.end <= after
+    # It ends when all of the answer is out, which the client may have read by then.
+    assert before <= request.start <= after
+    assert request.start <= request.end
     assert [stage.name for stage in stages] == ["queue", "decode", "inference"]
     timings = answer.json()["timings_ms"]
     for stage in stages:
