@@ -17,7 +17,7 @@ IMAGE ?= localhost/millisight:$(VERSION)
 IMAGE_BASE ?=
 IMAGE_BUILD_FLAGS ?=
 
-.PHONY: image image-test messages lock sbom release site site-serve soak fuzz scale-test benchmark docs serve build-env resnet18 starter test coverage check test-side-by-side test-alone test-build format clean
+.PHONY: image image-test messages lock sbom release site site-serve soak fuzz scale-test benchmark docs serve build-env resnet18 starter test test-long coverage check test-side-by-side test-alone test-build format clean
 
 .venv/.installed: pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -74,12 +74,18 @@ starter: .venv-build/.installed
 	.venv-build/bin/millisight build efficientnet_lite0 --output src/millisight/starter $(ARGS)
 
 ## test: everything a change must pass, with what it needs installed first
-test: check
+test:
+	$(MAKE) --jobs 2 .venv/.installed .venv-test/.installed
+	$(MAKE) check
 	sh tests/e2e/install-browser
 	$(MAKE) --jobs 2 test-side-by-side .venv-build/.tests-installed
 	$(MAKE) --jobs 1 test-alone test-build
 
-## coverage: the same, and which lines none of it runs; a quarter slower
+## test-long: the tests that a change need not wait for, some minutes
+test-long: .venv-build/.tests-installed
+	.venv-build/bin/python -m pytest -m long tests/build
+
+## coverage: the same as test, and which lines none of it runs; a quarter slower
 coverage:
 	rm -f .coverage .coverage.*
 	$(MAKE) test RUN='coverage run -m pytest'
@@ -95,8 +101,9 @@ check: .venv-test/.installed
 
 # Tests that count neither milliseconds nor threads: a start of the command is one thread's work.
 # In this order the longest are not the last.
-SIDE_BY_SIDE = $(addprefix tests/,cli client contract dialects docs fuzz hostile/test_corpus.py page scale \
-  $(addprefix e2e/test_,metrics.py models.py offline.py traces.py)) $(wildcard tests/test_*.py)
+SIDE_BY_SIDE = $(addprefix tests/,cli client contract dialects docs fuzz page scale \
+  $(addprefix hostile/test_,corpus.py wire.py) \
+  $(addprefix e2e/test_,metrics.py models.py offline.py reload.py traces.py workers.py)) $(wildcard tests/test_*.py)
 RUN ?= python -m pytest
 
 test-side-by-side: .venv/.installed .venv-test/.installed

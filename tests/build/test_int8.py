@@ -105,6 +105,7 @@ def samples(shared_data: Path, tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.mark.long
 def test_the_starter_can_be_built_again_within_its_accuracy(
     millisight: Run, tmp_path: Path, samples: Path
 ) -> None:

@@ -47,7 +47,9 @@ def test_each_usual_wrapper_of_a_state_dict_is_known(tmp_path: Path, wrapper: st
     "named",
     [
         '["crazing", "夹杂", "patches"]',
-        '{"2": "patches", "0": ["n1", "crazing"], "1": "夹杂"}',
+        pytest.param(
+            '{"2": "patches", "0": ["n1", "crazing"], "1": "夹杂"}', marks=pytest.mark.long
+        ),
     ],
     ids=["a list", "TorchServe's index_to_name.json"],
 )
