@@ -14,7 +14,8 @@ from tests.command import Run
 
 
 @pytest.mark.parametrize(
-    ("model", "maps"), [("regnet_y_400mf", [7, 7]), ("mobilenet_v3_small", None)]
+    ("model", "maps"),
+    [pytest.param("regnet_y_400mf", [7, 7], marks=pytest.mark.long), ("mobilenet_v3_small", None)],
 )
 def test_other_torchvision_models_are_built_by_name(
     millisight: Run,
@@ -61,7 +62,9 @@ def test_what_cannot_be_built_is_refused_in_plain_words(
     assert not list(home.rglob("manifest.json"))
 
 
-@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "stop", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.long)]
+)
 def test_stopping_a_build_leaves_nothing_half_written(
     home: Path, tmp_path: Path, stop: signal.Signals
 ) -> None:

@@ -39,6 +39,7 @@ def cosine(one: Vector, other: Vector) -> float:
     return float(one @ other / np.linalg.norm(one) / np.linalg.norm(other))
 
 
+@pytest.mark.long
 def test_embeddings_are_torchs_features(
     millisight: Run, home: Path, weights_of: Callable[..., Path]
 ) -> None:

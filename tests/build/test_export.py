@@ -102,6 +102,7 @@ def test_torchscript_opens_without_torchvision(
     assert json.loads(facts)["input"].startswith("pixels: uint8 (n, 224, 224, 3)")
 
 
+@pytest.mark.long
 @pytest.mark.skipif(shutil.which("g++") is None, reason="needs g++")
 def test_torchscript_runs_in_plain_libtorch(
     torchscript: Path, tmp_path: Path, expected: Any

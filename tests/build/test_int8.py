@@ -160,6 +160,7 @@ def test_a_build_that_loses_too_much_fails_and_keeps_the_old_bundle(
     assert [path.name for path in (home / "bundles").iterdir()] == ["efficientnet_lite0"]
 
 
+@pytest.mark.long
 def test_without_labels_the_agreement_with_float32_is_the_gate(millisight: Run, home: Path) -> None:
     done = millisight("build", "efficientnet_lite0", "--max-drop", 0)
     assert done.returncode == 8

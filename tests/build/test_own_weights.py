@@ -72,6 +72,7 @@ def test_a_state_dict_is_found_inside_a_training_checkpoint(
     assert written == {"labels": ["crazing", "夹杂", "patches"], "translations": {}}
 
 
+@pytest.mark.long
 def test_imagenet_names_are_taken_for_a_thousand_classes(
     build: Run, home: Path, weights_of: Callable[..., Path]
 ) -> None:
