@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 
 import millisight as library
@@ -12,6 +13,7 @@ from tests.command import Run
 from tests.support import texture
 
 
+@pytest.mark.long
 def test_maps_are_the_products_that_zhou_et_al_define(
     millisight: Run, home: Path, weights_of: Callable[..., Path]
 ) -> None:

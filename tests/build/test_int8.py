@@ -144,6 +144,7 @@ def test_calibrating_with_a_folder_says_so_and_keeps_some_pictures_back(
     assert '<preset value="mixed"' in (folder / "model.xml").read_text()
 
 
+@pytest.mark.long
 def test_a_build_that_loses_too_much_fails_and_keeps_the_old_bundle(
     millisight: Run, home: Path, noise_folder: Path, samples: Path
 ) -> None:
