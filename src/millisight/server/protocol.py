@@ -118,16 +118,17 @@ class PatientProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        self.heard = self.loop.time()
         self._end = Farewell(self.loop, transport, _TAKING * self._patience)
         self._end.close_in(self._patience)
         if len(self.connections) > self._most:
             self._make_room()
 
     def _make_room(self) -> None:
-        """Hang up on a connection without a request, if need be this one: those that are kept
-        open for nothing cannot keep others out."""
+        """Hang up on the connection without a request that was heard of least lately, if need be
+        this one: those that are kept open for nothing cannot keep others out."""
         idle = (one for one in self.connections if isinstance(one, PatientProtocol) and one.idle)
-        next(idle, self).transport.abort()
+        min(idle, key=lambda one: one.heard, default=self).transport.abort()
 
     @property
     def idle(self) -> bool:
@@ -144,6 +145,7 @@ class PatientProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         self._unset_keepalive_if_required()
+        self.heard = self.loop.time()
         if self._deaf:
             self._ignored_bytes += len(data)
             if self._ignored_bytes > MAX_IGNORED_BYTES:
