@@ -15,6 +15,7 @@ from millisight.cli import exit_codes
 from millisight.errors import NotReady
 from millisight.nearest import missing
 from millisight.results import PARQUET
+from millisight.scale.addresses import is_address
 
 if TYPE_CHECKING:
     from millisight.scale.ray_data import Summary
@@ -66,7 +67,7 @@ def classify_on(
 
 
 def _whole(path: str) -> str:
-    return path if "://" in path else str(Path(path).absolute())
+    return path if is_address(path) else str(Path(path).absolute())
 
 
 def _say(summary: "Summary", output: str, speed: float, *, as_json: bool) -> None:

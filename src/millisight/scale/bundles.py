@@ -22,6 +22,7 @@ from millisight.bundle import (
 )
 from millisight.errors import BundleError, ExtraMissing, ModelNotFound, SettingsError
 from millisight.nearest import missing
+from millisight.scale.addresses import is_address
 
 EXTRA = "ray"
 
@@ -48,25 +49,22 @@ def open_pinned(models: Sequence[str], home: Path) -> dict[str, Bundle]:
     places = [_place(model, digest, home) for model, digest in pairs]
     found = open_bundles(places, home)
     for (model, digest), bundle in zip(pairs, found.values(), strict=True):
-        _check(model, digest or bundle.manifest.digest(), bundle)
+        if digest:
+            _check(model, digest, bundle)
     return found
 
 
 def _digest(model: str, home: Path) -> str:
-    if not _is_elsewhere(model):
+    if not is_address(model):
         return open_bundle(model, home).manifest.digest()
     with tempfile.TemporaryDirectory() as draft:
         _get(model, MANIFEST, Path(draft))
         return read_manifest(Path(draft)).digest()
 
 
-def _is_elsewhere(model: str) -> bool:
-    return "://" in model
-
-
 def _place(model: str, digest: str, home: Path) -> str:
     """Where ``open_bundles`` finds ``model``."""
-    if not _is_elsewhere(model):
+    if not is_address(model):
         return model
     return str(_fetch(model, digest or _digest(model, home), home))
 

@@ -8,8 +8,8 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from millisight.errors import DataError
+from millisight.results import PARQUET
 from millisight.scale import storage
-from millisight.scale.storage import PARQUET
 
 _MOST = 4096
 _FIRST = 32

@@ -7,8 +7,8 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from millisight.errors import DataError, NotWritten
+from millisight.results import PARQUET
 from millisight.scale import storage
-from millisight.scale.storage import PARQUET
 from millisight.seen import Seen
 
 _ABOUT = "_millisight.json"

@@ -9,14 +9,9 @@ from pyarrow.fs import FSSpecHandler, PyFileSystem
 
 from millisight.errors import DataError, ExtraMissing
 from millisight.pictures import SUFFIXES, find_pictures, named
+from millisight.results import PARQUET
 from millisight.rows import as_text
-
-PARQUET = ".parquet"
-
-
-def is_address(name: str) -> bool:
-    """Whether ``name`` is one, and not a local path."""
-    return "://" in name
+from millisight.scale.addresses import is_address
 
 
 def at(name: str) -> tuple[Any, str]:
