@@ -79,6 +79,7 @@ def test_the_last_layer_alone_gives_a_bundle_that_answers(
     assert done.returncode == 0, done.stderr
     assert "40 pictures of 2 classes" in done.stderr
     assert "across/notes.txt" in done.stderr
+    assert "features of the mirrored pictures" in done.stderr
     assert "millisight serve --model stripes" in done.stdout
     bundle = open_bundle("stripes", home)
     assert bundle.labels == ("across", "竖纹")
@@ -150,14 +151,17 @@ def test_an_interrupted_run_goes_on_and_ends_as_if_nothing_had_happened(
     assert two.files["model.bin"] == one.files["model.bin"]
 
 
-def test_a_file_of_weights_for_other_classes_is_a_base(
+def test_a_file_of_weights_for_other_classes_is_a_base_and_little_time_does_without_mirroring(
     data: Path, millisight: Run, bundle_of: Callable[[str], Bundle], weights_of: Callable[..., Path]
 ) -> None:
     file = weights_of("resnet18", 5)
     done = millisight(
-        "train", data, "--name", "mine", "--base", file, "--head-only", "--precision", "float32"
-    )
+        "train", data, "--name", "mine", "--base", file, "--head-only", "--minutes", 1,
+        "--precision", "float32",
+    )  # fmt: skip
     assert done.returncode == 0, done.stderr
+    assert "Computing features" in done.stderr
+    assert "mirrored" not in done.stderr
     manifest = bundle_of("mine").manifest
     assert manifest.architecture == "resnet18"
     assert manifest.class_count == 2

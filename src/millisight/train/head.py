@@ -1,6 +1,7 @@
 """The last layer alone: features of the frozen body computed once, then logistic regression."""
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -26,18 +27,28 @@ _STRENGTHS = (3e-4, 1e-3, 3e-3, 1e-2, 3e-2)
 """Inverse regularisation strengths that are tried, over standardised features."""
 _HELD_BACK = 0.2
 _ITERATIONS = 300
+_MIRRORED = 1.5
+"""Time that mirrored pictures take, and to fit to them too, as a multiple of what the features of
+the others took."""
 
 Features = NDArray[np.float32]
 
 
 def fit_head(
-    base: Base, train: Batches, weights: Sequence[float], scratch: Path, *, seed: int, step: Step
+    base: Base,
+    train: Batches,
+    weights: Sequence[float],
+    scratch: Path,
+    *,
+    seed: int,
+    left: Callable[[], float],
+    step: Step,
 ) -> None:
     """Fit the last layer of ``base`` to the pictures, on features of the layers before it.
 
-    The pictures count mirrored, too; ``weights`` says how much each class counts. ``scratch`` is
-    a folder for what is needed meanwhile. Nothing is changed where the network does not end in a
-    linear layer.
+    The pictures count mirrored, too, if ``left``, the seconds there are still, allow for that;
+    ``weights`` says how much each class counts. ``scratch`` is a folder for what is needed
+    meanwhile. Nothing is changed where the network does not end in a linear layer.
     """
     graph = to_openvino(base.module.eval(), base.preprocess)
     layer = base.module.get_submodule(last_layer(base.module))
@@ -46,18 +57,29 @@ def fit_head(
     file = scratch / "body.xml"
     ov.save_model(graph, file, compress_to_fp16=False)
     engine = OpenVINOEngine(file, precision="float32", max_batch=BATCH, change=with_embedding)
-    plain = _features(engine, train, step, mirrored=False)
-    mirrored = _features(engine, train, step, mirrored=True)
+    views = _views(engine, train, left, step)
     with step("Fitting the last layer"):
         classes = train.classes.numpy()
-        scaler = StandardScaler().fit(np.concatenate([plain, mirrored]))
-        views = [scaler.transform(plain), scaler.transform(mirrored)]
+        scaler = StandardScaler().fit(np.concatenate(views))
+        scaled = [scaler.transform(view) for view in views]
         counts = np.asarray(weights)[classes]
-        strength = _choose(views[0], classes, counts, seed)
+        strength = _choose(scaled[0], classes, counts, seed)
+        many = len(scaled)
         # Losses are added up, so that each view of a picture loosens the reins as another would.
-        each = strength / len(views)
-        model = _fit(np.concatenate(views), np.tile(classes, 2), np.tile(counts, 2), each)
+        each = strength / many
+        model = _fit(np.concatenate(scaled), np.tile(classes, many), np.tile(counts, many), each)
         _store(model, scaler, layer)
+
+
+def _views(
+    engine: OpenVINOEngine, train: Batches, left: Callable[[], float], step: Step
+) -> list[Features]:
+    """Features of the pictures and, if there is time, of the same mirrored."""
+    began = time.monotonic()
+    plain = _features(engine, train, step, mirrored=False)
+    if left() < _MIRRORED * (time.monotonic() - began):
+        return [plain]
+    return [plain, _features(engine, train, step, mirrored=True)]
 
 
 def _features(engine: OpenVINOEngine, train: Batches, step: Step, *, mirrored: bool) -> Features:

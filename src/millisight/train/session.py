@@ -75,6 +75,10 @@ class Budget:
     seconds: float
     epochs: int | None
 
+    def left(self, spent: float) -> float:
+        """Seconds to train that remain after ``spent`` of them: without end by epochs."""
+        return math.inf if self.epochs is not None else self.seconds - spent - BUILD_SECONDS
+
 
 class Session:
     """The whole network's training."""
@@ -124,7 +128,7 @@ class Session:
                 self._epoch(left, spent, bar)
                 slower = (time.monotonic() - began) / expected
                 pace = {crops: seconds * slower for crops, seconds in pace.items()}
-                left = min(left - 1, self._affordable(budget, spent(), pace))
+                left = self._affordable(budget, spent(), pace)
 
     def _epoch(self, left: int, spent: Callable[[], float], bar: Bar) -> None:
         reached, number = self.reached, len(self.reached.curves)
@@ -184,8 +188,7 @@ class Session:
             return max(0, budget.epochs - done)
         if self.reached.progress >= 1.0:
             return 0
-        seconds = budget.seconds - spent - BUILD_SECONDS
-        fitting = epochs_within(seconds, self._loop.recipe, pace, self.reached.progress)
+        fitting = epochs_within(budget.left(spent), self._loop.recipe, pace, self.reached.progress)
         least = 0 if self._pretrained or done else 1
         return min(max(fitting, least), MAX_EPOCHS[self._pretrained] - done)
 

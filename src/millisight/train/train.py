@@ -141,12 +141,16 @@ def _reach(
 ) -> Reached:
     """Fit the last layer, then train everything; from ``state`` where a run has left it."""
     weights = class_weights(sides.train.classes.bincount().tolist())
+    budget = Budget(seconds=60 * options.minutes, epochs=options.epochs)
     if state:
         reached = Reached.of(state)
         say(f"Going on from what an earlier run has reached: {reached.score.top1:.2f} %.")
     else:
         if base.pretrained:
-            fit_head(base, sides.train, weights, sides.scratch, seed=options.seed, step=step)
+            fit_head(
+                base, sides.train, weights, sides.scratch,
+                seed=options.seed, left=lambda: budget.left(spent()), step=step,
+            )  # fmt: skip
         reached = first_state(base, sides.validation, seconds=spent())
         saved.write(reached.state())
         if base.pretrained:
@@ -160,7 +164,7 @@ def _reach(
             base, sides.train, sides.validation, weights,
             saved=saved, reached=reached, seed=options.seed, say=say,
         )  # fmt: skip
-        session.run(Budget(seconds=60 * options.minutes, epochs=options.epochs), spent, step)
+        session.run(budget, spent, step)
     return reached
 
 
