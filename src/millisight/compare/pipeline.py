@@ -26,7 +26,7 @@ from millisight.compare.rounds import (
     processes_against_one,
 )
 from millisight.compare.source import Choice, Source, gather
-from millisight.compare.station import LEAST_CALLS, WARM_UP
+from millisight.compare.station import WARM_UP
 from millisight.cpu import find_cores
 from millisight.devices import check_device
 from millisight.errors import MillisightError
@@ -152,9 +152,9 @@ def _size_mb(folder: Path) -> float:
 def _method(options: CompareOptions, device: str) -> str:
     effort = options.effort
     return (
-        f"{effort.rounds} rounds; in each, every engine has a turn of {effort.seconds:g} s (or "
-        f"{LEAST_CALLS} calls) in a process of its own, after {1e3 * WARM_UP:g} ms (or one call) "
-        "that do not count. Processes and their threads are kept to "
+        f"{effort.rounds} rounds; in each, every engine has a turn of {effort.seconds:g} s, or one "
+        f"call, in a process of its own, after {1e3 * WARM_UP:g} ms, or one call, that do not "
+        "count. Processes and their threads are kept to "
         f"{' and then to '.join(map(cores_in_words, options.threads))}, one thread a core. "
         f"OpenVINO on {device}."
     )

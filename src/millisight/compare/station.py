@@ -22,11 +22,9 @@ from millisight.cpu import Cores
 from millisight.engine import Logits
 from millisight.errors import EngineUnavailable, MillisightError
 
-LEAST_CALLS = 2
-"""Calls in a turn, however long they take."""
-
 WARM_UP = 0.05
-"""Seconds before the calls that count, or one call: what others left in the caches must go."""
+"""Seconds of single pictures before the calls that count, or one call: what others left in the
+caches must go. A size of batch that is new begins with a batch: it may have to be compiled."""
 
 _ANSWER_BATCH = 4
 
@@ -125,9 +123,15 @@ def _serve(
     infer(np.array(pictures[:1]))
     taken = time.perf_counter() - started
     pipe.send(Loaded(taken, (_resident() - before) / 1e6))
+    sizes = {1}
     while True:
         turn: Turn | None = pipe.recv()
-        pipe.send(_all(infer, pictures) if turn is None else _time(infer, pictures, turn))
+        if turn is None:
+            pipe.send(_all(infer, pictures))
+            continue
+        _warm_up(infer, pictures, turn.batch if turn.batch not in sizes else 1)
+        sizes.add(turn.batch)
+        pipe.send(_time(infer, pictures, turn))
 
 
 def _all(infer: Infer, pictures: NDArray[np.uint8]) -> Logits:
@@ -137,15 +141,19 @@ def _all(infer: Infer, pictures: NDArray[np.uint8]) -> Logits:
     return np.concatenate(parts)[: len(pictures)]
 
 
+def _warm_up(infer: Infer, pictures: NDArray[np.uint8], size: int) -> None:
+    batches = _batches(pictures, size)
+    ends = time.perf_counter() + WARM_UP
+    infer(next(batches))
+    while time.perf_counter() < ends:
+        infer(next(batches))
+
+
 def _time(infer: Infer, pictures: NDArray[np.uint8], turn: Turn) -> list[float]:
     batches = _batches(pictures, turn.batch)
-    warm = time.perf_counter() + WARM_UP
-    infer(next(batches))
-    while time.perf_counter() < warm:
-        infer(next(batches))
     calls: list[float] = []
     ends = time.perf_counter() + turn.seconds
-    while len(calls) < LEAST_CALLS or time.perf_counter() < ends:
+    while not calls or time.perf_counter() < ends:
         batch = next(batches)
         started = time.perf_counter()
         infer(batch)
