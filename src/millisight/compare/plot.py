@@ -33,7 +33,7 @@ def draw(results: Results, file: Path) -> None:
         left.bar_label(bars, fmt="%.1f", padding=3, fontsize=8)
     left.set_yticks(range(len(rows)), names)
     left.set_xlabel("median latency of one picture, ms")
-    left.legend(frameon=False, loc="lower right")
+    left.legend(frameon=False, loc="upper right")
     rates = [row.best.images_per_second.median if row.best else 0.0 for row in rows]
     right.bar_label(
         right.barh(range(len(rows)), rates, 0.6, color=_COLORS[-1]), fmt="%.0f", padding=3
