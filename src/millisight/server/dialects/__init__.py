@@ -1,12 +1,16 @@
-"""What other servers' clients speak, answered by the same models.
-
-Their protocols are documented where they come from, so the routes are not in this server's own
-OpenAPI document.
-"""
+"""What other servers' clients speak, answered by the same models."""
 
 from starlette.routing import Route
 
 from millisight.server.dialects import openinference, tfserving, torchserve
+from millisight.server.dialects.described import Described
 
-routes: list[Route] = [*openinference.routes, *torchserve.routes, *tfserving.routes]
+_described: list[Described] = [*openinference.routes, *torchserve.routes, *tfserving.routes]
+
+# So some ask whether a server is well.
+_heads = [
+    Route(one.path, one.endpoint, methods=["HEAD"]) for one in _described if "GET" in one.methods
+]
+
+routes: list[Route] = [*_described, *_heads]
 """All of them."""
