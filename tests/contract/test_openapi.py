@@ -198,10 +198,12 @@ def test_an_answer_that_has_not_changed_is_as_documented(server: Server) -> None
 @pytest.mark.parametrize(("path", "method"), OPERATIONS)
 def test_who_has_no_key_is_answered_as_documented(guarded: Server, path: str, method: str) -> None:
     schema = schemathesis.openapi.from_url(f"{guarded.url}/openapi.json", config=CONFIG)
-    case = schema[path][method].Case(path_parameters={"model": "starter"})
-    if "requestBody" in case.operation.definition.raw:
-        case.media_type = next(iter(case.operation.definition.raw["requestBody"]["content"]))
-        case.body = {}
+    operation = schema[path][method]
+    kinds = operation.definition.raw.get("requestBody", {}).get("content", {})
+    body = {"body": PICTURE, "media_type": "application/octet-stream"}
+    if "application/octet-stream" not in kinds:
+        body = {"body": {}, "media_type": "application/json"} if kinds else {}
+    case = operation.Case(path_parameters={"model": "starter"}, **body)
     response = case.call(base_url=guarded.url)
     assert response.status_code == (200 if "/health/" in path or path == "/ping" else 401)
     validate(case, response, guarded.url)
