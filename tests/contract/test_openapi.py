@@ -60,11 +60,11 @@ OPERATIONS = [(path, method) for path, item in DOCUMENT["paths"].items() for met
 
 
 @schemathesis.hook
-def map_path_parameters(_: Any, path_parameters: dict[str, Any]) -> dict[str, Any]:
+def map_path_parameters(_: Any, path_parameters: dict[str, Any] | None) -> dict[str, Any] | None:
     """Every other model is one that there is, or all would be answered with 404."""
-    made_up = path_parameters.get("model")
+    made_up = (path_parameters or {}).get("model")
     is_kept = not isinstance(made_up, str) or len(made_up) % 2
-    return path_parameters if is_kept else path_parameters | {"model": "starter"}
+    return path_parameters if is_kept else {**(path_parameters or {}), "model": "starter"}
 
 
 def body_is_documented(_: CheckContext, response: Response, case: Case[Any]) -> None:
@@ -148,7 +148,7 @@ BOTH = {"inputs": [TENSOR | {"data": [FILE]}]}
         ("/v2/models/{model}/infer", BOTH | BINARY, 200),
         ("/v2/models/{model}/infer", {"inputs": [TENSOR | {"data": ["A" * 200_000]}]}, 413),
         ("/v1/models/{model}:predict", {"instances": [{"b64": FILE}] * 2}, 200),
-        ("/v1/models/{model}:predict", {"instances": [{"b64": ""}]}, 415),
+        ("/v1/models/{model}:predict", {"instances": [{"b64": ""}]}, 422),
     ],
 )
 def test_what_clients_of_other_servers_are_answered_is_as_documented(

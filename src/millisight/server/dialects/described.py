@@ -16,17 +16,8 @@ _MODEL = {
     "description": "Its name in GET /models",
     "schema": {"type": "string"},
 }
-_NOT_FOUND = {404: RESPONSES[404]}
+_NOT_FOUND: dict[int | str, dict[str, Any]] = {404: RESPONSES[404]}
 NOT_READY: dict[int | str, dict[str, Any]] = {503: RESPONSES[503]}
-
-
-class Described(APIRoute):
-    """A route whose endpoint takes a request and gives a response. FastAPI knows it for its
-    document, and does nothing for its requests."""
-
-    def get_route_handler(self) -> Any:
-        """What answers: the endpoint itself."""
-        return self.endpoint
 
 
 def described(
@@ -41,7 +32,7 @@ def described(
     body: Mapping[str, Any] | None = None,
     headers: Collection[Mapping[str, Any]] = (),
     shown: bool = True,
-) -> Described:
+) -> APIRoute:
     """The route at ``path``, which answers with JSON as ``answer`` is or with one of ``responses``.
 
     With a ``body``, which is as OpenAPI has it, like ``headers``, it classifies.
@@ -52,7 +43,7 @@ def described(
         extra["parameters"] += [DEADLINE_PARAMETER, *headers]
         extra["requestBody"] = body
         responses = RESPONSES | dict(responses)
-    return Described(
+    return APIRoute(
         path,
         endpoint,
         name=endpoint.__name__.lstrip("_"),

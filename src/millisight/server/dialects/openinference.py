@@ -9,6 +9,7 @@ from functools import partial
 
 from fastapi import Request, Response
 from fastapi.responses import JSONResponse
+from fastapi.routing import APIRoute
 
 from millisight.server import about
 from millisight.server.access import note
@@ -17,7 +18,6 @@ from millisight.server.dialects.described import (
     INFERENCE,
     NOT_READY,
     ConfigBody,
-    Described,
     IndexBody,
     InferenceBody,
     MetadataBody,
@@ -87,7 +87,7 @@ _JSON_LENGTH = {
 _route = partial(described, "Open Inference Protocol")
 
 
-def _routes() -> Iterator[Described]:
+def _routes() -> Iterator[APIRoute]:
     for path in ("/v2", "/v2/"):
         yield _route(path, _server, ServerBody, "What answers here", shown=path == "/v2")
     health = partial(_route, responses=NOT_READY)
@@ -99,7 +99,7 @@ def _routes() -> Iterator[Described]:
     yield from _of_model("/v2/models/{model}/versions/{version}", shown=False)
 
 
-def _of_model(path: str, *, shown: bool) -> Iterator[Described]:
+def _of_model(path: str, *, shown: bool) -> Iterator[APIRoute]:
     route = partial(_route, shown=shown)
     yield route(path, _metadata, MetadataBody, "What a model takes and gives")
     ready = GUARDED | NOT_READY

@@ -9,6 +9,7 @@ from typing import Any
 
 from fastapi import Request, Response
 from fastapi.responses import JSONResponse
+from fastapi.routing import APIRoute
 from pydantic import BaseModel, Field
 
 from millisight.errors import BadRequest
@@ -22,7 +23,6 @@ from millisight.server.dialects.batch import (
 )
 from millisight.server.dialects.described import (
     INSTANCES,
-    Described,
     NamesBody,
     PredictionsBody,
     StatusBody,
@@ -122,7 +122,7 @@ def _value(instance: object) -> object:
 _route = partial(described, "TensorFlow Serving")
 
 
-def _routes() -> Iterator[Described]:
+def _routes() -> Iterator[APIRoute]:
     yield _route("/v1/models", _models, NamesBody, "All models")
     for path in ("/v1/models/{model}", "/v1/models/{model}/versions/{version}"):
         route = partial(_route, shown="{version}" not in path)

@@ -9,12 +9,13 @@ from functools import partial
 
 from fastapi import Request, Response
 from fastapi.responses import JSONResponse
+from fastapi.routing import APIRoute
 
 from millisight.classifier import Classifier
 from millisight.errors import ModelNotFound
 from millisight.server import about
 from millisight.server.access import note_answer
-from millisight.server.dialects.described import NOT_READY, Described, PingBody, described
+from millisight.server.dialects.described import NOT_READY, PingBody, described
 from millisight.server.intake import Patience, picture_body, picture_of, within_deadline
 from millisight.server.service import Service
 
@@ -62,7 +63,7 @@ async def _respond(request: Request, service: Service, patience: Patience) -> Re
 _route = partial(described, "TorchServe")
 
 
-def _routes() -> Iterator[Described]:
+def _routes() -> Iterator[APIRoute]:
     yield _route("/ping", _ping, PingBody, "Can it answer?", responses=NOT_READY)
     for path in ("/predictions/{model}", "/predictions/{model}/{version}"):
         for method in ("POST", "PUT"):
