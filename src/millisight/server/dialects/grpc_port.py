@@ -21,6 +21,10 @@ _ON_THE_WAY = 0.5
 """The share of the budget of bodies that is for messages which have not arrived: how long one is,
 gRPC tells when all of it is there."""
 
+_UNASKED_BYTES = 262_144
+"""What a request may send of its message before it is read. A prepared picture of 224 × 224 comes in
+one go, and with it most photographs from the web; more waits until it is asked for."""
+
 _BESIDE = 64
 """Requests that may be answered beside those whose message is read."""
 
@@ -84,7 +88,8 @@ def _server(service: Service, settings: Settings, message_bytes: int, arriving: 
             ("grpc.so_reuseport", 1),
             ("grpc.max_receive_message_length", message_bytes),
             ("grpc.max_concurrent_streams", most),
-            # Else what a request may send before its message is read grows with the network.
+            ("grpc.http2.lookahead_bytes", _UNASKED_BYTES),
+            # Else that would grow with the network.
             ("grpc.http2.bdp_probe", 0),
             ("grpc.server_handshake_timeout_ms", patience_ms),
             ("grpc.max_connection_idle_ms", _IDLE_MS),
