@@ -22,8 +22,8 @@ _ON_THE_WAY = 0.5
 gRPC tells when all of it is there."""
 
 _UNASKED_BYTES = 262_144
-"""What a request may send of its message before it is read. A prepared picture of 224 × 224 comes in
-one go, and with it most photographs from the web; more waits until it is asked for."""
+"""What a request may send of its message before it is read. A prepared picture of 224 × 224 comes
+in one go, and so do most photographs from the web; more waits until it is asked for."""
 
 _BESIDE = 64
 """Requests that may be answered beside those whose message is read."""
