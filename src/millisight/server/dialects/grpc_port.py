@@ -1,6 +1,7 @@
 """The port that gRPC is spoken on, beside that of HTTP, where the settings name one."""
 
 import asyncio
+import logging
 import signal
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -80,6 +81,7 @@ def _server(service: Service, settings: Settings, message_bytes: int, arriving: 
 
     from millisight.server.dialects.rpc import Rpc
 
+    logging.getLogger("grpc._cython.cygrpc").addFilter(_is_ours)
     # No more pictures could wait.
     most = settings.max_queue
     patience_ms = settings.deadline_ms
@@ -105,6 +107,12 @@ def _server(service: Service, settings: Settings, message_bytes: int, arriving: 
     )
     server.add_insecure_port(address(settings.host, settings.grpc_port))
     return server
+
+
+def _is_ours(record: logging.LogRecord) -> bool:
+    """Not what gRPC says, twice and with a traceback, of metadata that is no text: it would show
+    secrets, and fill the log for anybody."""
+    return not str(record.msg).startswith("Invalid encoding")
 
 
 @contextmanager
