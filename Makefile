@@ -17,7 +17,7 @@ IMAGE ?= localhost/millisight:$(VERSION)
 IMAGE_BASE ?=
 IMAGE_BUILD_FLAGS ?=
 
-.PHONY: image image-test messages lock sbom release site site-serve soak fuzz scale-test benchmark docs serve build-env resnet18 starter test test-long coverage check test-side-by-side test-alone test-build format clean
+.PHONY: image image-test messages lock sbom release site site-serve soak overload fuzz scale-test benchmark docs serve build-env resnet18 starter test test-long coverage check test-side-by-side test-alone test-build format clean
 
 .venv/.installed: pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -140,6 +140,10 @@ benchmark: .venv/.installed .venv-build/.installed
 soak: .venv-test/.installed
 	HOSTILE_SIZE=9900000 .venv-test/bin/python -m pytest --quiet tests/hostile/test_wire.py
 	.venv-test/bin/python -m tests.hostile.soak $(or $(ARGS),--requests 100000)
+
+## overload: four times as much as the server can do; ends with an error if a promise is not kept
+overload: .venv-test/.installed
+	.venv-test/bin/python -m tests.hostile.overload
 
 ## fuzz: bytes that decoder, form parser and dialects do not expect, guided by coverage; ten minutes
 fuzz: .venv-fuzz/.installed

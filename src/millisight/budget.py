@@ -87,6 +87,16 @@ class ByteBudget:
             with self._lock:
                 self._held -= share.size
 
+    @contextlib.contextmanager
+    def set_aside(self, size: int) -> Iterator[None]:
+        """Have ``size`` bytes of it kept for what cannot be counted here, as long as the block
+        takes."""
+        self._size -= size
+        try:
+            yield
+        finally:
+            self._size += size
+
     def check(self, size: int, own: int) -> None:
         """Raise ``Overloaded`` if ``size`` bytes more do not fit, asked by who has ``own``."""
         if self._held > own and self._held + size > self._size:

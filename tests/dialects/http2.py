@@ -18,7 +18,8 @@ _LARGEST_FRAME = 16_384
 
 
 def opened(url: str, method: str, headers: Mapping[str, str] | None = None) -> socket.socket:
-    """A connection on which ``method`` has been asked for, and no message sent."""
+    """A connection on which ``method`` has been asked for, and no message sent. Characters of
+    ``headers`` are bytes there."""
     where = urlsplit(f"//{url}")
     connection = socket.create_connection((where.hostname or "", where.port or 0), timeout=30)
     fields = {
@@ -32,7 +33,7 @@ def opened(url: str, method: str, headers: Mapping[str, str] | None = None) -> s
     }
     # Literals that enter no table, whose lengths are one byte.
     block = b"".join(
-        b"\0" + bytes([len(name)]) + name.encode() + bytes([len(value)]) + value.encode()
+        b"\0" + bytes([len(name)]) + name.encode() + bytes([len(value)]) + value.encode("latin-1")
         for name, value in fields.items()
     )
     frames = _frame(_SETTINGS, 0, 0, b"") + _frame(_HEADERS, _END_HEADERS, 1, block)

@@ -27,6 +27,8 @@ KEY = "0123456789abcdef"
 SHOWN = {"authorization": f"Bearer {KEY}"}
 DEADLINE_SECONDS = 1.5
 PLACES = 4
+BODY = 1_950_000
+"""Bytes of a body: with three of them, the budget that is left has room for no picture more."""
 INFER = "/inference.GRPCInferenceService/ModelInfer"
 LIVE = "/inference.GRPCInferenceService/ServerLive"
 MOST_GROWTH_KB = 40_000
@@ -39,7 +41,7 @@ def url() -> str:
 
 @pytest.fixture(scope="module")
 def target(tmp_path_factory: pytest.TempPathFactory, url: str) -> Iterator[Server]:
-    """A server of few places, little patience and a key."""
+    """A server of few places, little patience and a key. One message may be on the way."""
     home = tmp_path_factory.mktemp("home")
     keys = home / "keys"
     keys.write_text(KEY)
@@ -50,6 +52,7 @@ def target(tmp_path_factory: pytest.TempPathFactory, url: str) -> Iterator[Serve
         "--deadline-ms": str(int(DEADLINE_SECONDS * 1e3)),
         "--max-queue": str(PLACES),
         "--max-upload-mb": "2",
+        "--max-bodies-mb": "8",
         "--api-keys-file": str(keys),
     }
     with running(home, *(part for option in options.items() for part in option)) as one:
@@ -155,6 +158,41 @@ def test_requests_whose_messages_do_not_come_take_no_more_places_than_there_are(
         answers(client)
 
 
+@contextmanager
+def almost_sent(server: Server) -> Iterator[None]:
+    """A body over HTTP that lacks its last byte."""
+    url = urlsplit(server.url)
+    with socket.create_connection((url.hostname or "", url.port or 0), timeout=30) as upload:
+        head = f"POST /predict HTTP/1.1\r\nHost: here\r\nX-API-Key: {KEY}\r\n"
+        upload.sendall(f"{head}Content-Length: {BODY}\r\n\r\n".encode() + bytes(BODY - 1))
+        yield
+
+
+def test_messages_share_the_budget_of_all_bodies(
+    client: triton.InferenceServerClient, target: Server
+) -> None:
+    answers(client)
+    with pytest.raises(InferenceServerException, match="as many bytes of other") as refused:
+        always_answers_beside_bodies(client, target)
+    assert refused.value.status() == "StatusCode.RESOURCE_EXHAUSTED"
+    answers_again(client)
+
+
+def test_no_more_messages_are_on_the_way_than_the_budget_has_room_for(
+    client: triton.InferenceServerClient, url: str
+) -> None:
+    answers(client)
+    longest = 0.0
+    with http2.opened(url, INFER, SHOWN | {"grpc-timeout": "700m"}) as half:
+        http2.send(half, http2.message(bytes(30_000))[:20_000])
+        until = time.monotonic() + 0.7
+        while (began := time.monotonic()) < until:
+            answers(client)
+            longest = max(longest, time.monotonic() - began)
+    # The next one was waited for, until the first had no time left.
+    assert longest > 0.3
+
+
 def test_what_is_packed_is_not_unpacked_beyond_the_limit(
     client: triton.InferenceServerClient, target: Server, url: str
 ) -> None:
@@ -169,8 +207,21 @@ def test_what_is_packed_is_not_unpacked_beyond_the_limit(
     assert peak_kb(target) - before < MOST_GROWTH_KB
 
 
-def always_answers(client: triton.InferenceServerClient) -> None:
-    while True:
+def always_answers_beside_bodies(client: triton.InferenceServerClient, server: Server) -> None:
+    # If a message comes while the bodies arrive, one of those may be refused in its place.
+    for _ in range(20):
+        with ExitStack() as held:
+            for _ in range(3):
+                held.enter_context(almost_sent(server))
+            always_answers(client, seconds=0.5)
+
+
+def always_answers(
+    client: triton.InferenceServerClient, *, seconds: float = 4 * DEADLINE_SECONDS
+) -> None:
+    """Returns if it is not refused within ``seconds``."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
         answers(client)
 
 

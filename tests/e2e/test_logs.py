@@ -19,6 +19,7 @@ import pytest
 from PIL import Image
 
 from tests.command import run
+from tests.dialects import http2
 from tests.dialects.conftest import free_port
 from tests.e2e.test_workers import until
 from tests.support import encode, texture
@@ -32,6 +33,8 @@ from millisight.cli import main
 main()
 """
 TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"
+SHOWN = "0123456789abcdef"
+SERVICE = "inference.GRPCInferenceService"
 FORGED = '/a\n{"level":"forged"}\x1b[31m\u2028 x'
 
 
@@ -139,6 +142,7 @@ def spoken(home: Path) -> Logging:
     with logging(home, "--log-format", "json", "--grpc-port", str(grpc)) as server:
         use(server)
         ask_over_grpc(grpc)
+        show_no_text(grpc)
         server.stop()
     return server
 
@@ -151,7 +155,7 @@ def ask_over_grpc(port: int) -> None:
 
     with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
         ask = channel.unary_unary(
-            "/inference.GRPCInferenceService/ServerMetadata",
+            f"/{SERVICE}/ServerMetadata",
             request_serializer=messages.Empty.SerializeToString,
             response_deserializer=messages.ServerMetadataResponse.FromString,
         )
@@ -160,6 +164,14 @@ def ask_over_grpc(port: int) -> None:
         )
     assert answer.name == "millisight"
     assert dict(call.trailing_metadata())["x-request-id"] == "asked"
+
+
+def show_no_text(port: int) -> None:
+    """Ask over gRPC with a key that is not UTF-8."""
+    shown = {"authorization": f"Bearer {SHOWN}\xff"}
+    with http2.opened(f"127.0.0.1:{port}", f"/{SERVICE}/ServerMetadata", shown) as connection:
+        while b"grpc-status" not in connection.recv(4096):
+            pass
 
 
 @pytest.fixture(scope="module")
@@ -245,6 +257,11 @@ def test_who_leaves_is_logged_and_what_is_no_http_fills_no_log(
     left = of(records, "left")
     assert (left["status"], left["bytes_in"]) == (499, 5)
     assert "Invalid HTTP request received." not in [one["message"] for one in records]
+
+
+def test_metadata_that_is_no_text_is_not_logged(spoken: Logging) -> None:
+    assert SHOWN not in "\n".join(spoken.lines)
+    assert "Invalid encoding" not in "\n".join(spoken.lines)
 
 
 def test_health_checks_that_pass_are_not_logged(spoken: Logging) -> None:

@@ -14,7 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from millisight.server.metrics import BATCHES, REASONS, SECONDS
 from tests.e2e.conftest import Server, running
-from tests.e2e.test_workers import until, workers
+from tests.e2e.test_workers import numbers_folder, until, workers
 from tests.support import encode, solid, texture
 
 PAGE = os.sysconf("SC_PAGE_SIZE")
@@ -213,3 +213,34 @@ def test_memory_is_that_of_all_who_answer_and_of_nobody_who_has_died(driven: Dri
     until(fits, "the memory of the two that live", seconds=10)
     assert driven.total("millisight_requests_total", route="/predict") == counted
     assert driven.total("millisight_model_info") == 1
+
+
+def counted(server: Server) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
+    """All that is added up, but for what asking for it adds."""
+    return {
+        (name, frozenset(labels.items())): value
+        for name, labels, value in samples(server)
+        if name.endswith(("_total", "_bucket", "_count", "_sum"))
+        and labels.get("route", "/predict") == "/predict"
+    }
+
+
+def kill(server: Server, pid: int) -> None:
+    """Returns once another worker is there."""
+    os.kill(pid, signal.SIGKILL)
+    until(lambda: len(set(workers(server)) - {pid}) == 2, "a new worker")
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="reads /proc")
+def test_the_numbers_of_the_dead_lie_in_one_file_and_never_change(driven: Driven) -> None:
+    server = driven.server
+    before = counted(server)
+
+    def files_fit() -> bool:
+        assert counted(server) == before
+        files = {path.stem for path in numbers_folder(server).glob("counter_*.db")}
+        return files == {f"counter_{one}" for one in ("departed", *workers(server))}
+
+    for pid in workers(server):
+        kill(server, pid)
+        until(files_fit, "files of the living, and one of all the dead")

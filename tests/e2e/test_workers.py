@@ -98,6 +98,13 @@ def listening(pid: int) -> set[str]:
     return {row[9] for row in rows if row[3] == "0A"} & sockets(pid)
 
 
+def numbers_folder(server: Server) -> Path:
+    """Where its workers write what they count."""
+    environ = Path(f"/proc/{workers(server)[0]}/environ").read_bytes().split(b"\0")
+    (name,) = [line for line in environ if line.startswith(b"PROMETHEUS_MULTIPROC_DIR=")]
+    return Path(os.fsdecode(name.partition(b"=")[2]))
+
+
 def address(server: Server) -> tuple[str, int]:
     url = urlsplit(server.url)
     assert url.hostname is not None
@@ -271,9 +278,7 @@ def test_a_worker_that_dies_once_while_it_starts_is_replaced(tmp_path: Path) -> 
 
 def test_the_folder_they_share_is_locked_against_cleaners_and_removed(tmp_path: Path) -> None:
     with running(tmp_path, "--workers", "2") as server:
-        environ = Path(f"/proc/{workers(server)[0]}/environ").read_bytes().split(b"\0")
-        (name,) = [line for line in environ if line.startswith(b"PROMETHEUS_MULTIPROC_DIR=")]
-        folder = Path(os.fsdecode(name.partition(b"=")[2]))
+        folder = numbers_folder(server)
         held = os.open(folder, os.O_RDONLY)
         with pytest.raises(BlockingIOError):
             fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)

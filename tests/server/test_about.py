@@ -87,6 +87,19 @@ def test_the_page_and_the_documentation_need_no_other_host(against: Against) -> 
             "/model/report",
             "/models",
             "/metrics",
+            "/v2",
+            "/v2/health/live",
+            "/v2/health/ready",
+            "/v2/repository/index",
+            "/v2/models/{model}",
+            "/v2/models/{model}/ready",
+            "/v2/models/{model}/config",
+            "/v2/models/{model}/infer",
+            "/ping",
+            "/predictions/{model}",
+            "/v1/models",
+            "/v1/models/{model}",
+            "/v1/models/{model}:predict",
         }
         answers = paths["/predict"]["post"]["responses"]
         assert set(answers) >= {"200", "400", "413", "415", "422", "429", "500", "503", "504"}

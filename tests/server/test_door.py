@@ -1,17 +1,21 @@
 """API keys, other origins, and what every answer says to browsers."""
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import httpx
 import pytest
 
 from millisight.errors import SettingsError
-from millisight.server.door import read_keys
+from millisight.server.door import is_one_of, read_keys
 from millisight.settings import load_settings
 from tests.server.conftest import Against
 from tests.server.test_predict import JPEG, problem
 
 KEY, OTHER = "a-key-of-some-length", "another-key-of-some-length"
+MANY = [f"{'k' * (length - 2)}{length % 100:02}" for length in (16, 17, 31, 32, 33, 64, 65, 4000)]
+"""Keys of odd lengths; what differs is at their ends."""
 
 
 def bearer(key: str) -> dict[str, str]:
@@ -68,6 +72,66 @@ def test_a_path_that_only_looks_open_is_not(against: Against) -> None:
             assert "manifest" not in answer.text
 
     against(check, api_keys=KEY)
+
+
+def test_a_key_opens_wherever_it_stands_and_however_long_it_is(
+    against: Against, tmp_path: Path
+) -> None:
+    file = tmp_path / "keys"
+    file.write_text("\n".join(MANY))
+
+    async def check(client: httpx.AsyncClient) -> None:
+        for key in MANY:
+            assert (await client.get("/model", headers=bearer(key))).is_success
+            for wrong in (key[:-1], key + "0", key[:-1] + "x", key.upper()):
+                problem(await client.get("/model", headers=bearer(wrong)), 401, "unauthorized")
+
+    against(check, api_keys_file=str(file))
+
+
+@pytest.mark.parametrize("name", ["Authorization", "X-API-Key"])
+@pytest.mark.parametrize("shown", ["schlüssel-für-den-laden".encode(), b"\xff" * 32, KEY.encode()])
+def test_who_shows_what_is_not_ascii_has_no_key(against: Against, name: str, shown: bytes) -> None:
+    scheme = b"Bearer " if name == "Authorization" else b""
+    headers = {name.encode(): scheme + shown + b"\xe9"}
+
+    async def check(client: httpx.AsyncClient) -> None:
+        problem(await client.get("/model", headers=headers), 401, "unauthorized")
+
+    against(check, api_keys=KEY)
+
+
+class Digest(bytes):
+    """One that cannot be compared in a way that ends at the first byte which differs."""
+
+    def __eq__(self, _: object) -> NoReturn:
+        raise AssertionError("How long this takes tells where the difference is.")
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+class Digests(list[bytes]):
+    """Counts how many of them were looked at."""
+
+    looked_at = 0
+
+    def __iter__(self) -> Iterator[bytes]:
+        for one in super().__iter__():
+            self.looked_at += 1
+            yield one
+
+
+@pytest.mark.parametrize(
+    "key", [MANY[0], MANY[3], MANY[-1], "a-key-of-nobody-at-all", "", "é" * 20]
+)
+def test_how_long_it_takes_to_compare_keys_tells_nothing_of_them(key: str) -> None:
+    plain = read_keys(load_settings({}, {"MILLISIGHT_API_KEYS": ",".join(MANY)}))
+    # However long the keys are, what is compared is not.
+    assert {len(one) for one in plain} == {32}
+    digests = Digests(map(Digest, plain))
+    assert is_one_of(key, digests) == (key in MANY)
+    # The first that fits is not the last that is looked at.
+    assert digests.looked_at == len(MANY)
 
 
 def test_keys_come_from_a_file_too(against: Against, tmp_path: Path) -> None:

@@ -32,22 +32,23 @@ _LONGEST_ACCEPT = 1024
 _UNWATCHED_SECONDS = 0.02
 """Before this, nobody looks whether the client is still there."""
 
-_BINARY = {"schema": {"type": "string", "format": "binary"}}
+BYTES = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
+"""Content for the documentation."""
 
-REQUEST_BODY = {
-    "required": True,
-    "content": {
-        "multipart/form-data": {
-            "schema": {
-                "type": "object",
-                "required": [FIELD],
-                "properties": {FIELD: {"type": "string", "format": "binary"}},
-            }
-        },
-        "image/*": _BINARY,
-        "application/octet-stream": _BINARY,
-    },
-}
+
+def picture_body(field: str) -> dict[str, Any]:
+    """A picture for the documentation: in ``field`` of a form, or as it is."""
+    form = {
+        "type": "object",
+        "required": [field],
+        "properties": {field: {"type": "string", "format": "binary"}},
+    }
+    (binary,) = BYTES.values()
+    content = {"multipart/form-data": {"schema": form}, "image/*": binary, **BYTES}
+    return {"required": True, "content": content}
+
+
+REQUEST_BODY = picture_body(FIELD)
 TOP_K_PARAMETER = {
     "name": "top_k",
     "in": "query",

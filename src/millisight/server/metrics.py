@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
@@ -21,6 +22,7 @@ from starlette.types import Scope
 
 from millisight import errors
 from millisight.server.children import Children, ModelWatch
+from millisight.server.departed import reading
 from millisight.server.problems import GUARDED
 from millisight.server.protocol import BEGAN
 from millisight.server.served import Served
@@ -229,16 +231,12 @@ class Metrics:
     def render(self) -> bytes:
         """All numbers in Prometheus' text format."""
         # What dead workers have counted stays in: a total that shrinks looks like a new server.
-        if not os.environ.get(SHARED_FOLDER):
+        if not (folder := os.environ.get(SHARED_FOLDER)):
             return generate_latest(self._registry)
         everyone = CollectorRegistry()
-        multiprocess.MultiProcessCollector(everyone)  # type: ignore[no-untyped-call]
-        return generate_latest(everyone)
-
-
-def forget_worker(pid: int) -> None:
-    """Leave out from now on how things were in a worker that is gone; its totals stay."""
-    multiprocess.mark_process_dead(pid)  # type: ignore[no-untyped-call]
+        multiprocess.MultiProcessCollector(everyone, folder)  # type: ignore[no-untyped-call]
+        with reading(Path(folder)):
+            return generate_latest(everyone)
 
 
 _TEXT: dict[int | str, dict[str, Any]] = {

@@ -18,8 +18,8 @@ from uvicorn.supervisors.multiprocess import Process
 from millisight.bundle import Bundle
 from millisight.companion import no_interrupts
 from millisight.errors import MillisightError
+from millisight.server.departed import Departed
 from millisight.server.hangup import Terminal, say_refused
-from millisight.server.metrics import forget_worker
 from millisight.server.service import describe
 
 logger = logging.getLogger(__name__)
@@ -55,10 +55,12 @@ class Supervisor(Multiprocess):
         *,
         renew: Callable[[], Mapping[str, Bundle]],
         number_of: Callable[[int], int | None],
+        departed: Departed,
         on_ready: Callable[[], None],
     ) -> None:
         """``config`` makes workers' configurations, at first for ``bundles``; ``renew`` reads
-        those that are there now; ``number_of`` tells the number of the worker with a process id."""
+        those that are there now; ``number_of`` tells the number of the worker with a process id;
+        ``departed`` is told which of them are gone."""
         hangup = signal.getsignal(signal.SIGHUP)
         super().__init__(config(bundles, None), sockets)
         if hangup is signal.SIG_IGN:
@@ -67,6 +69,7 @@ class Supervisor(Multiprocess):
         self._configure = config
         self._renew = renew
         self._number_of = number_of
+        self._departed = departed
         self._terminal = Terminal()
         self._on_ready = on_ready
         self._ready = False
@@ -91,6 +94,7 @@ class Supervisor(Multiprocess):
         for old, new in zip(before, self.processes, strict=True):
             if new is not old:
                 self._replaced(old, new)
+        self._departed.fold()
         if begun := [one for one in self.processes if self._begins(one)]:
             self._stillborn = 0
             self._answering.update(begun)
@@ -102,7 +106,7 @@ class Supervisor(Multiprocess):
         return process not in self._answering and process.is_ready()
 
     def _replaced(self, old: Process, new: Process) -> None:
-        _forget(old)
+        self._forget(old)
         if old in self._answering:
             self._answering.remove(old)
         # A signal that waits to be handled may have ended the workers too.
@@ -113,6 +117,10 @@ class Supervisor(Multiprocess):
             # So it would go on for ever.
             self.failed = old
             self.should_exit.set()
+
+    def _forget(self, process: Process) -> None:
+        if process.pid is not None:
+            self._departed.add(process.pid)
 
     def _let_go(self) -> None:
         """Close the workers' ends of the pipes here, or waiting for the dead would take so long."""
@@ -181,7 +189,7 @@ class Supervisor(Multiprocess):
         for one in coming:
             one.process.kill()
             one.process.join()
-            _forget(one)
+            self._forget(one)
         self._leaving = list(answering)
         for one in self._leaving:
             one.terminate()
@@ -215,7 +223,7 @@ class Supervisor(Multiprocess):
                 logger.warning("Worker %d does not end and is killed", one.pid)
             one.kill()
             one.join()
-            _forget(one)
+            self._forget(one)
         self._leaving = []
 
     def _is_to_stop(self) -> bool:
@@ -247,8 +255,3 @@ class Supervisor(Multiprocess):
 
     def handle_ttou(self) -> None:
         """Nothing, as above."""
-
-
-def _forget(process: Process) -> None:
-    if process.pid is not None:
-        forget_worker(process.pid)

@@ -26,6 +26,7 @@ from millisight.bundle import Bundle, open_bundles, read_bundle
 from millisight.cpu import Cores
 from millisight.errors import BundleError, MillisightError, NotReady, SettingsError
 from millisight.server.app import create_app
+from millisight.server.departed import Departed
 from millisight.server.metrics import SHARED_FOLDER
 from millisight.server.protocol import uvicorn_options
 from millisight.server.service import Service
@@ -83,6 +84,7 @@ def serve_with_workers(
             listeners,
             renew=partial(open_bundles, settings.model, settings.home),
             number_of=partial(_number_of, folder, len(shares)),
+            departed=Departed(folder),
             on_ready=on_ready,
         )
         supervisor.run()

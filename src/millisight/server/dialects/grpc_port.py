@@ -1,6 +1,7 @@
 """The port that gRPC is spoken on, beside that of HTTP, where the settings name one."""
 
 import asyncio
+import logging
 import signal
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -17,8 +18,13 @@ from millisight.settings import Settings
 _AROUND_PICTURES = 65_536
 """Bytes that names and shapes may add to the pictures of the largest request."""
 
-_MESSAGES_BYTES = 1_000_000_000
-"""What the messages of all requests that are under way may take, in one worker."""
+_ON_THE_WAY = 0.5
+"""The share of the budget of bodies that is for messages which have not arrived: how long one is,
+gRPC tells when all of it is there."""
+
+_UNASKED_BYTES = 262_144
+"""What a request may send of its message before it is read. A prepared picture of 224 × 224 comes
+in one go, and so do most photographs from the web; more waits until it is asked for."""
 
 _BESIDE = 64
 """Requests that may be answered beside those whose message is read."""
@@ -57,30 +63,36 @@ async def grpc_server(service: Service) -> AsyncIterator[None]:
     if not settings.grpc_port:
         yield
         return
-    server = _server(service, settings)
-    await server.start()
+    message_bytes = int(settings.max_upload_mb * 1e6) + _AROUND_PICTURES
+    arriving = max(1, int(_ON_THE_WAY * settings.max_bodies_mb * 1e6) // message_bytes)
+    server = _server(service, settings, message_bytes, arriving)
     stop = partial(server.stop, settings.deadline_ms / 1e3)
-    try:
-        with _when_told_to_stop(stop):
-            yield
-    finally:
-        await stop()
+    with service.bodies.set_aside(arriving * message_bytes):
+        await server.start()
+        try:
+            with _when_told_to_stop(stop):
+                yield
+        finally:
+            await stop()
 
 
-def _server(service: Service, settings: Settings) -> Any:
+def _server(service: Service, settings: Settings, message_bytes: int, arriving: int) -> Any:
     import grpc.aio
 
     from millisight.server.dialects.rpc import Rpc
 
-    message_bytes = int(settings.max_upload_mb * 1e6) + _AROUND_PICTURES
-    # No more pictures could wait, and all messages together have a limit as one alone has.
-    most = max(1, min(settings.max_queue, _MESSAGES_BYTES // message_bytes))
+    logging.getLogger("grpc._cython.cygrpc").addFilter(_is_ours)
+    # No more pictures could wait.
+    most = settings.max_queue
     patience_ms = settings.deadline_ms
     server = grpc.aio.server(
         options=[
             ("grpc.so_reuseport", 1),
             ("grpc.max_receive_message_length", message_bytes),
             ("grpc.max_concurrent_streams", most),
+            ("grpc.http2.lookahead_bytes", _UNASKED_BYTES),
+            # Else that would grow with the network.
+            ("grpc.http2.bdp_probe", 0),
             ("grpc.server_handshake_timeout_ms", patience_ms),
             ("grpc.max_connection_idle_ms", _IDLE_MS),
             ("grpc.max_connection_age_ms", _AGE_MS),
@@ -90,9 +102,17 @@ def _server(service: Service, settings: Settings) -> Any:
         # unless a client does not take its answer.
         maximum_concurrent_rpcs=most + _BESIDE,
     )
-    server.add_generic_rpc_handlers([Rpc(service, read_keys(settings), most=most).handler()])
+    server.add_generic_rpc_handlers(
+        [Rpc(service, read_keys(settings), most=most, arriving=arriving).handler()]
+    )
     server.add_insecure_port(address(settings.host, settings.grpc_port))
     return server
+
+
+def _is_ours(record: logging.LogRecord) -> bool:
+    """Not what gRPC says, twice and with a traceback, of metadata that is no text: it would show
+    secrets, and fill the log for anybody."""
+    return not str(record.msg).startswith("Invalid encoding")
 
 
 @contextmanager

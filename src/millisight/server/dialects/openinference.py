@@ -9,14 +9,26 @@ from functools import partial
 
 from fastapi import Request, Response
 from fastapi.responses import JSONResponse
-from starlette.routing import Route
+from fastapi.routing import APIRoute
 
 from millisight.server import about
 from millisight.server.access import note
 from millisight.server.dialects import model
-from millisight.server.dialects.envelope import read_inference, respond
+from millisight.server.dialects.described import (
+    INFERENCE,
+    NOT_READY,
+    ConfigBody,
+    IndexBody,
+    InferenceBody,
+    MetadataBody,
+    ModelReadyBody,
+    ServerBody,
+    described,
+)
+from millisight.server.dialects.envelope import HEADER_LENGTH, read_inference, respond
 from millisight.server.dialects.inference import infer
-from millisight.server.intake import Patience, within_deadline
+from millisight.server.intake import BYTES, JSON, Patience, within_deadline
+from millisight.server.problems import GUARDED
 from millisight.server.service import Service
 
 
@@ -66,17 +78,43 @@ async def _respond(request: Request, service: Service, patience: Patience) -> Re
     return await respond(request, answer, asked)
 
 
-def _routes() -> Iterator[Route]:
+_JSON_LENGTH = {
+    "name": HEADER_LENGTH,
+    "in": "header",
+    "description": "How much of the body is JSON; what it describes follows",
+    "schema": {"type": "integer", "minimum": 0},
+}
+_route = partial(described, "Open Inference Protocol")
+
+
+def _routes() -> Iterator[APIRoute]:
     for path in ("/v2", "/v2/"):
-        yield Route(path, _server)
-    yield Route("/v2/health/live", _live)
-    yield Route("/v2/health/ready", _ready)
-    yield Route("/v2/repository/index", _index, methods=["POST"])
-    for path in ("/v2/models/{model}", "/v2/models/{model}/versions/{version}"):
-        yield Route(path, _metadata)
-        yield Route(f"{path}/ready", _model_ready)
-        yield Route(f"{path}/config", _config)
-        yield Route(f"{path}/infer", _infer, methods=["POST"])
+        yield _route(path, _server, ServerBody, "What answers here", shown=path == "/v2")
+    health = partial(_route, responses=NOT_READY)
+    yield health("/v2/health/live", _live, about.Live, "Is the process alive?")
+    yield health("/v2/health/ready", _ready, about.Ready, "Can it answer?")
+    index = list[IndexBody]
+    yield _route("/v2/repository/index", _index, index, "All models", methods=["POST"])
+    yield from _of_model("/v2/models/{model}", shown=True)
+    yield from _of_model("/v2/models/{model}/versions/{version}", shown=False)
+
+
+def _of_model(path: str, *, shown: bool) -> Iterator[APIRoute]:
+    route = partial(_route, shown=shown)
+    yield route(path, _metadata, MetadataBody, "What a model takes and gives")
+    ready = GUARDED | NOT_READY
+    yield route(f"{path}/ready", _model_ready, ModelReadyBody, "Can it answer?", responses=ready)
+    yield route(f"{path}/config", _config, ConfigBody, "How it is served")
+    yield route(
+        f"{path}/infer",
+        _infer,
+        InferenceBody,
+        "Classify pictures",
+        methods=["POST"],
+        responses={200: {"content": BYTES}},
+        body={"required": True, "content": {JSON: {"schema": INFERENCE}, **BYTES}},
+        headers=[_JSON_LENGTH],
+    )
 
 
 routes = list(_routes())

@@ -12,6 +12,7 @@ from urllib.parse import unquote
 import grpc
 import grpc.aio
 
+from millisight.budget import Share
 from millisight.errors import BadRequest, DeadlineExceeded, MillisightError, Overloaded
 from millisight.server.access import CLIENT_LEFT, log_request
 from millisight.server.boundary import HEADER, RequestIds
@@ -69,13 +70,17 @@ class Rpc:
     same on the wire: so a message is not read before it is known who sends it, nor for ever.
     """
 
-    def __init__(self, service: Service, keys: Collection[bytes], *, most: int) -> None:
+    def __init__(
+        self, service: Service, keys: Collection[bytes], *, most: int, arriving: int
+    ) -> None:
         """``keys`` are digests of ``read_keys``; with none, everybody may ask. ``most`` is how
-        many messages are read and answered at one time."""
+        many messages are waited for and answered at one time, ``arriving`` how many of them may be
+        on the way; the others stay with their clients meanwhile."""
         self._service = service
         self._keys = keys
         self._ids = RequestIds()
         self._places = most
+        self._arriving = asyncio.Semaphore(arriving)
 
     def handler(self) -> grpc.GenericRpcHandler:
         """What a gRPC server needs to answer them."""
@@ -128,19 +133,22 @@ class Rpc:
             count(error.status, error=error.code)
             observer.rejected(error.code)
             status = _STATUS.get(error.status, grpc.StatusCode.INVALID_ARGUMENT)
-            await context.abort(status, f"{error.message} {error.hint}".strip())
+            sentence = f"{error.message} {error.hint}".strip()
         except asyncio.CancelledError:
             count(CLIENT_LEFT)
             raise
         except Exception:
             logger.exception("gRPC %s failed", call.name, extra={"request_id": call.request_id})
             count(MillisightError.status, error=MillisightError.code)
-            await context.abort(
-                grpc.StatusCode.INTERNAL, "Something went wrong inside the server; see its log."
-            )
-        model_name = getattr(answered, "model_name", "")
-        count(200, **({"model": model_name} if model_name else {}))
-        return answered
+            status = grpc.StatusCode.INTERNAL
+            sentence = "Something went wrong inside the server; see its log."
+        else:
+            model_name = getattr(answered, "model_name", "")
+            count(200, **({"model": model_name} if model_name else {}))
+            return answered
+        # Not above: the error holds the message, and who is refused may be slow to hear of it.
+        await context.abort(status, sentence)
+        return None
 
     def _count(self, call: "_Call", status: int, **fields: Any) -> None:
         """One answer, for the numbers and for the access log."""
@@ -170,8 +178,8 @@ class Rpc:
             async with asyncio.timeout(seconds):
                 if not call.reads:
                     return await answer(b"", deadline)
-                with self._place():
-                    return await answer(await _message(call, context), deadline)
+                with self._place(), self._service.bodies.share() as share:
+                    return await answer(await self._message(call, share, context), deadline)
         except TimeoutError as error:
             raise DeadlineExceeded(
                 "The answer was not ready before the deadline.",
@@ -188,6 +196,19 @@ class Rpc:
             yield
         finally:
             self._places += 1
+
+    async def _message(self, call: _Call, share: Share, context: Any) -> bytes:
+        """The one message of ``call``, of which ``share`` then has the bytes. Raises ``BadRequest``
+        if there is none, and ``Overloaded``."""
+        # Its length is not told before all of it is there: until then it counts as the longest.
+        async with self._arriving:
+            raw = await context.read()
+            if raw is grpc.aio.EOF:
+                raise BadRequest("The request has no message.")
+            message: bytes = raw
+            share.take(len(message))
+        call.bytes_in = len(message)
+        return message
 
     async def _live(self, _raw: bytes, _deadline: float) -> Any:
         return messages.ServerLiveResponse(live=self._service.alive)
@@ -244,13 +265,3 @@ class Rpc:
 
     def _ready_one(self, name: str, version: str) -> Served:
         return self._service.ready_one(self._found(name, version).name)
-
-
-async def _message(call: _Call, context: Any) -> bytes:
-    """The one message of ``call``. Raises ``BadRequest`` if there is none."""
-    raw = await context.read()
-    if raw is grpc.aio.EOF:
-        raise BadRequest("The request has no message.")
-    message: bytes = raw
-    call.bytes_in = len(message)
-    return message

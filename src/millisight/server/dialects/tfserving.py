@@ -9,8 +9,8 @@ from typing import Any
 
 from fastapi import Request, Response
 from fastapi.responses import JSONResponse
+from fastapi.routing import APIRoute
 from pydantic import BaseModel, Field
-from starlette.routing import Route
 
 from millisight.errors import BadRequest
 from millisight.server.access import note
@@ -21,6 +21,13 @@ from millisight.server.dialects.batch import (
     most_pictures,
     scores_of,
 )
+from millisight.server.dialects.described import (
+    INSTANCES,
+    NamesBody,
+    PredictionsBody,
+    StatusBody,
+    described,
+)
 from millisight.server.dialects.envelope import (
     MOST_ELEMENTS,
     NUMBER_BYTES,
@@ -30,7 +37,7 @@ from millisight.server.dialects.envelope import (
 )
 from millisight.server.dialects.model import VERSION, found, ready_one
 from millisight.server.dialects.tensors import pixels_of
-from millisight.server.intake import Patience, exact, max_bytes, within_deadline
+from millisight.server.intake import JSON, Patience, exact, max_bytes, within_deadline
 from millisight.server.service import Service
 
 _B64 = "b64"
@@ -112,11 +119,22 @@ def _value(instance: object) -> object:
     return None
 
 
-def _routes() -> Iterator[Route]:
-    yield Route("/v1/models", _models)
+_route = partial(described, "TensorFlow Serving")
+
+
+def _routes() -> Iterator[APIRoute]:
+    yield _route("/v1/models", _models, NamesBody, "All models")
     for path in ("/v1/models/{model}", "/v1/models/{model}/versions/{version}"):
-        yield Route(f"{path}:predict", _predict, methods=["POST"])
-        yield Route(path, _status)
+        route = partial(_route, shown="{version}" not in path)
+        yield route(
+            f"{path}:predict",
+            _predict,
+            PredictionsBody,
+            "Classify pictures",
+            methods=["POST"],
+            body={"required": True, "content": {JSON: {"schema": INSTANCES}}},
+        )
+        yield route(path, _status, StatusBody, "Can it answer?")
 
 
 routes = list(_routes())

@@ -4,17 +4,19 @@ https://docs.pytorch.org/serve/inference_api.html
 """
 
 import json
+from collections.abc import Iterator
 from functools import partial
 
 from fastapi import Request, Response
 from fastapi.responses import JSONResponse
-from starlette.routing import Route
+from fastapi.routing import APIRoute
 
 from millisight.classifier import Classifier
 from millisight.errors import ModelNotFound
 from millisight.server import about
 from millisight.server.access import note_answer
-from millisight.server.intake import Patience, picture_of, within_deadline
+from millisight.server.dialects.described import NOT_READY, PingBody, described
+from millisight.server.intake import Patience, picture_body, picture_of, within_deadline
 from millisight.server.service import Service
 
 TOP_K = 5
@@ -58,10 +60,22 @@ async def _respond(request: Request, service: Service, patience: Patience) -> Re
     return Response(json.dumps(answer, indent=2, ensure_ascii=False), media_type="application/json")
 
 
-routes = [
-    Route("/ping", _ping),
-    *(
-        Route(path, _predictions, methods=["POST", "PUT"])
-        for path in ("/predictions/{model}", "/predictions/{model}/{version}")
-    ),
-]
+_route = partial(described, "TorchServe")
+
+
+def _routes() -> Iterator[APIRoute]:
+    yield _route("/ping", _ping, PingBody, "Can it answer?", responses=NOT_READY)
+    for path in ("/predictions/{model}", "/predictions/{model}/{version}"):
+        for method in ("POST", "PUT"):
+            yield _route(
+                path,
+                _predictions,
+                dict[str, float],
+                "Classify one picture",
+                methods=[method],
+                body=picture_body(_FIELDS[0]),
+                shown="{version}" not in path,
+            )
+
+
+routes = list(_routes())
