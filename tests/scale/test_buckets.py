@@ -1,4 +1,4 @@
-"""Bundles from buckets, pictures out of buckets and rows into them, by the clients that users have."""
+"""Bundles from buckets, pictures from buckets and rows into them, by the clients users have."""
 
 import json
 import subprocess
@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-for needed in ("s3fs", "gcsfs", "moto"):
-    pytest.importorskip(needed, reason="the extra buckets is not installed")
+pytest.importorskip("s3fs", reason="the extra buckets is not installed")
+pytest.importorskip("gcsfs", reason="the extra buckets is not installed")
 
 import fsspec
 import pyarrow as pa
@@ -52,8 +52,9 @@ def stores(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]
 
 
 @pytest.fixture(scope="module", params=SCHEMES)
-def scheme(request: pytest.FixtureRequest, stores: dict[str, str]) -> str:
+def scheme(request: pytest.FixtureRequest) -> str:
     """Of a store with the buckets that the tests want."""
+    request.getfixturevalue("stores")
     name: str = request.param
     system = fsspec.filesystem(name)
     for bucket in ("models", "pictures", "results"):
@@ -144,15 +145,14 @@ class Busy(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(content)
 
-    do_HEAD = do_GET
+    do_HEAD = do_GET  # noqa: N815
 
     def log_message(self, *_: object) -> None:
         """Not in the tests' output."""
 
 
-def test_a_bucket_that_refuses_for_now_calls_no_picture_broken(
-    stores: dict[str, str], tmp_path: Path
-) -> None:
+@pytest.mark.usefixtures("stores")
+def test_a_bucket_that_refuses_for_now_calls_no_picture_broken(tmp_path: Path) -> None:
     schema = pa.schema(result_columns())
     settings = {"model": [STARTER], "threads": 1, "home": str(tmp_path)}
     worker = Worker(Labelling(settings, 1, 3, "image", embeddings=False, schema=schema))
