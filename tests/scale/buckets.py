@@ -10,6 +10,15 @@ from pathlib import Path
 from tests.scale.cluster import BIN, LOCAL, free_port
 
 
+def put(folder: Path, address: str) -> None:
+    """Copy ``folder`` there, in place of what is there."""
+    import fsspec
+
+    system, path = fsspec.url_to_fs(address)
+    for file in folder.iterdir():
+        system.pipe_file(f"{path}/{file.name}", file.read_bytes())
+
+
 @contextmanager
 def s3(log: Path) -> Iterator[dict[str, str]]:
     """One that speaks S3: the variables by which every AWS client finds it."""

@@ -27,7 +27,7 @@ from millisight.scale.labelling import Labelling, Worker
 from millisight.scale.listing import Listing
 from millisight.seen import Seen
 from tests import models
-from tests.scale.buckets import gcs, s3
+from tests.scale.buckets import gcs, put, s3
 from tests.scale.cluster import LOCAL, Cluster, cluster
 from tests.support import encode, texture
 
@@ -60,13 +60,6 @@ def scheme(request: pytest.FixtureRequest) -> str:
     for bucket in ("models", "pictures", "results"):
         system.mkdir(bucket)
     return name
-
-
-def put(folder: Path, address: str) -> None:
-    """Copy ``folder`` there, in place of what is there."""
-    system, path = fsspec.url_to_fs(address)
-    for file in folder.iterdir():
-        system.pipe_file(f"{path}/{file.name}", file.read_bytes())
 
 
 def test_a_bundle_comes_from_a_bucket_once_and_is_what_was_asked_for(

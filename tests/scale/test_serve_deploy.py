@@ -15,7 +15,12 @@ import pytest
 import yaml
 
 pytest.importorskip("ray", reason="the extra ray is not installed")
+pytest.importorskip("s3fs", reason="the extra buckets is not installed")
 
+import fsspec
+
+from millisight.bundle import store
+from tests.scale.buckets import put, s3
 from tests.scale.cluster import BIN, LOCAL, Cluster, cluster, free_port
 from tests.scale.load import load
 
@@ -75,14 +80,30 @@ def fate(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
+def bucket(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """The variables that lead to a bucket ``models`` with both bundles."""
+    with (
+        s3(tmp_path_factory.mktemp("s3") / "log") as environ,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        for name, value in environ.items():
+            patch.setenv(name, value)
+        fsspec.filesystem("s3").mkdir("models")
+        for bundle in store(home).iterdir():
+            put(bundle, f"s3://models/{bundle.name}")
+        yield environ
+
+
+@pytest.fixture(scope="module")
 def deployed(
-    home: Path, fate: Path, tmp_path_factory: pytest.TempPathFactory
+    bucket: dict[str, str], fate: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Deployed]:
     path = os.pathsep.join(filter(None, [str(FATE), os.environ.get("PYTHONPATH")]))
-    environ = {"MILLISIGHT_HOME": str(home), "TESTED_FATE": str(fate), "PYTHONPATH": path}
+    environ = bucket | {"TESTED_FATE": str(fate), "PYTHONPATH": path}
+    environ["MILLISIGHT_HOME"] = str(tmp_path_factory.mktemp("node"))
     with cluster(4, environ=environ, dashboard=True) as one:
         found = Deployed(one, tmp_path_factory.mktemp("serve"), free_port())
-        found.deploy(model="old", cache_entries=0)
+        found.deploy(model="s3://models/old", cache_entries=0)
         one.wait_for(found.runs, "the application")
         yield found
 
@@ -106,7 +127,7 @@ def test_a_changed_config_file_changes_the_model_under_load(
     one = deployed.cluster
     with load(deployed.url, pictures, 4) as seen:
         one.wait_for(lambda: len(seen.answers) > 20, "answers")
-        deployed.deploy(model="new", cache_entries=0)
+        deployed.deploy(model="s3://models/new", cache_entries=0)
         one.wait_for(lambda: labels(seen.answers[-50:]) == {"new"}, "the new model")
         one.wait_for(deployed.runs, "the end of the change")
     # What pytest -s shows.
