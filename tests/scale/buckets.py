@@ -16,7 +16,7 @@ def put(folder: Path, address: str) -> None:
 
     system, path = fsspec.url_to_fs(address)
     for file in folder.iterdir():
-        system.pipe_file(f"{path}/{file.name}", file.read_bytes())
+        system.put_file(str(file), f"{path}/{file.name}")
 
 
 @contextmanager
@@ -38,7 +38,12 @@ def gcs(log: Path) -> Iterator[dict[str, str]]:
     port = free_port()
     start = ["gcp-storage-emulator", "start", f"--host={LOCAL}", f"--port={port}", "--in-memory"]
     with _running([BIN / start[0], *start[1:]], port, log):
-        yield {"STORAGE_EMULATOR_HOST": f"http://{LOCAL}:{port}", "FSSPEC_GS_TOKEN": "anon"}
+        yield {
+            "STORAGE_EMULATOR_HOST": f"http://{LOCAL}:{port}",
+            "FSSPEC_GS_TOKEN": "anon",
+            # What kind of bucket it is, gcsfs would ask by gRPC, for a minute; read at its import.
+            "GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT": "false",
+        }
 
 
 @contextmanager

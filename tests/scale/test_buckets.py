@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 pytest.importorskip("s3fs", reason="the extra buckets is not installed")
-pytest.importorskip("gcsfs", reason="the extra buckets is not installed")
+pytest.importorskip("moto", reason="the extra buckets is not installed")
 
 import fsspec
 import pyarrow as pa
