@@ -1,6 +1,7 @@
 """Bundles from buckets, pictures from buckets and rows into them, by the clients users have."""
 
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -30,6 +31,9 @@ from tests import models
 from tests.scale.buckets import gcs, put, s3
 from tests.scale.cluster import LOCAL, Cluster, cluster
 from tests.support import encode, texture
+
+# gcsfs sends what it uploads in one piece, which aiohttp would have in several.
+pytestmark = pytest.mark.filterwarnings("ignore:Sending a large body:ResourceWarning")
 
 SCHEMES = ("s3", "gs")
 NAMES = ("a.jpg", "sub/b c.jpg", "sub/ä#1.jpg", "z.JPG")
@@ -126,41 +130,67 @@ def test_a_bucket_is_listed_as_it_is_now(scheme: str, tmp_path: Path) -> None:
     assert found == [1, 3]
 
 
-class Busy(BaseHTTPRequestHandler):
-    """What S3 says to those who ask too often."""
+class Refusing(BaseHTTPRequestHandler):
+    """What S3 says to those who get nothing."""
+
+    status, code = 503, "SlowDown"
 
     def do_GET(self) -> None:
-        content = (
-            b"<Error><Code>SlowDown</Code><Message>Reduce your request rate.</Message></Error>"
-        )
-        self.send_response(503)
+        content = f"<Error><Code>{self.code}</Code><Message>No.</Message></Error>".encode()
+        self.send_response(self.status)
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         self.wfile.write(content)
-
-    do_HEAD = do_GET  # noqa: N815
 
     def log_message(self, *_: object) -> None:
         """Not in the tests' output."""
 
 
-@pytest.mark.usefixtures("stores")
-def test_a_bucket_that_refuses_for_now_calls_no_picture_broken(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def worker(tmp_path_factory: pytest.TempPathFactory) -> Worker:
     schema = pa.schema(result_columns())
-    settings = {"model": [STARTER], "threads": 1, "home": str(tmp_path)}
-    worker = Worker(Labelling(settings, 1, 3, "image", embeddings=False, schema=schema))
-    fsspec.filesystem("s3").pipe_file("busy/a.jpg", encode(texture(90, 90), "JPEG"))
+    settings = {"model": [STARTER], "threads": 1, "home": str(tmp_path_factory.mktemp("home"))}
+    return Worker(Labelling(settings, 1, 3, "image", embeddings=False, schema=schema))
+
+
+@pytest.fixture
+def refused(
+    stores: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Any]:
+    """The list of one good picture in a bucket that answers no more."""
+    bucket = fsspec.filesystem("s3")
+    bucket.makedirs("refused", exist_ok=True)
+    bucket.pipe_file("refused/a.jpg", encode(texture(90, 90), "JPEG"))
     with Seen() as seen:
         listing = Listing(str(tmp_path / "list"))
-        listing.write(["s3://busy/a.jpg"], "image", seen.add)
-    pieces = pa.table({"item": listing.files})
-    with ThreadingHTTPServer((LOCAL, 0), Busy) as server, pytest.MonkeyPatch.context() as patch:
+        listing.write(["s3://refused/a.jpg"], "image", seen.add)
+    with ThreadingHTTPServer((LOCAL, 0), Refusing) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        patch.setenv("AWS_ENDPOINT_URL", f"http://{LOCAL}:{server.server_address[1]}")
-        patch.setenv("AWS_MAX_ATTEMPTS", "1")
-        with pytest.raises(DataError, match="does not answer"):
-            list(worker(pieces))
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{LOCAL}:{server.server_address[1]}")
+        monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+        assert stores["AWS_ENDPOINT_URL"] != os.environ["AWS_ENDPOINT_URL"]
+        yield pa.table({"item": listing.files})
         server.shutdown()
+
+
+@pytest.mark.parametrize(("status", "code"), [(503, "SlowDown"), (400, "ExpiredToken")])
+def test_a_bucket_that_refuses_for_now_calls_no_picture_broken(
+    worker: Worker, refused: Any, monkeypatch: pytest.MonkeyPatch, status: int, code: str
+) -> None:
+    monkeypatch.setattr(Refusing, "status", status)
+    monkeypatch.setattr(Refusing, "code", code)
+    with pytest.raises(DataError, match=r"The storage of s3://refused/a.jpg does not answer: "):
+        list(worker(refused))
+
+
+def test_a_picture_that_is_kept_from_everybody_has_a_row_that_says_so(
+    worker: Worker, refused: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Refusing, "status", 403)
+    monkeypatch.setattr(Refusing, "code", "AccessDenied")
+    [row] = [row for table in worker(refused) for row in table.to_pylist()]
+    assert row["path"] == "s3://refused/a.jpg"
+    assert row["error"]
 
 
 @pytest.fixture(scope="module")
