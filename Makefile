@@ -127,7 +127,7 @@ image-test: .venv-test/.installed
 	$(MAKE) image IMAGE_BASE=$(or $(IMAGE_BASE),$$(sh tests/image/find-base))
 	MILLISIGHT_IMAGE=$(IMAGE) .venv-test/bin/python -m pytest tests/image $(ARGS)
 
-## scale-test: nodes of Ray on this machine, some of which are killed; five minutes
+## scale-test: nodes of Ray on this machine, some of which are killed, and buckets; fifteen minutes
 scale-test: .venv-ray/.installed
 	sh tests/scale/alone .venv-ray/bin/python -m pytest tests/scale $(ARGS)
 
