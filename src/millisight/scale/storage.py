@@ -21,7 +21,7 @@ _DENIED = ("AccessDenied", "InvalidObjectState")
 def at(name: str) -> tuple[Any, str]:
     """The file system of ``name`` and the path in it. Raises ``ExtraMissing`` and ``DataError``."""
     try:
-        system, path = fsspec.url_to_fs(name)
+        system, path = fsspec.url_to_fs(name, **_options(name))
     except ImportError as error:
         # fsspec says itself which package it wants for which protocol.
         raise ExtraMissing(
@@ -32,6 +32,11 @@ def at(name: str) -> tuple[Any, str]:
     # It is kept for the life of a process, and others write there, too.
     system.invalidate_cache()
     return system, str(path).rstrip("/")
+
+
+def _options(name: str) -> dict[str, Any]:
+    # Else s3fs asks for the size of each file first, and its refusal does not say why.
+    return {"max_concurrency": 1} if name.startswith("s3://") else {}
 
 
 def for_arrow(system: Any) -> Any:
