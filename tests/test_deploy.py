@@ -270,7 +270,7 @@ def test_promtool_accepts_what_is_for_it_and_the_right_people_are_told(
 ) -> None:
     promtool = shutil.which("promtool")
     if promtool is None:
-        pytest.skip("promtool is not installed: it comes with Prometheus")
+        pytest.skip("promtool is not installed: Debian's package prometheus has it")
     accepts(promtool, "check", "config", DEPLOY / "prometheus" / "prometheus.yml")
     accepts(promtool, "test", "rules", ROOT / "tests" / "alerts.yml")
     numbers = server.get("/metrics").text

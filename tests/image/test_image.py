@@ -208,9 +208,12 @@ def test_it_answers_by_grpc_and_is_followed_where_that_is_asked_for(
     variables += ["MILLISIGHT_OTLP_ENDPOINT=http://127.0.0.1:4318", "OTEL_BSP_SCHEDULE_DELAY=500"]
     with running(image, tmp_path / "log", *variables) as container:
         collector = container.enter([sys.executable, "-c", COLLECT], user=False)
-        asked = container.enter([sys.executable, "-c", ASK, str(photograph)], user=False)
-        assert "espresso" in finish(asked)
-        traces = finish(collector)
+        try:
+            asked = container.enter([sys.executable, "-c", ASK, str(photograph)], user=False)
+            assert "espresso" in finish(asked)
+            traces = finish(collector)
+        finally:
+            collector.kill()
     assert "/v1/traces " in traces
     assert "inference.GRPCInferenceService/ModelInfer" in traces
 
