@@ -44,7 +44,7 @@ IMAGE_BUILD_FLAGS ?=
 
 .venv-ray/.installed: pyproject.toml
 	$(PYTHON) -m venv .venv-ray
-	.venv-ray/bin/pip install $(PIP_FLAGS) --editable '.[ray,embed,test]'
+	.venv-ray/bin/pip install $(PIP_FLAGS) --editable '.[ray,buckets,embed,test]'
 	touch $@
 
 .venv-fuzz/.installed: pyproject.toml
@@ -55,7 +55,7 @@ IMAGE_BUILD_FLAGS ?=
 .venv-release/.installed: Makefile
 	$(PYTHON) -m venv .venv-release
 	.venv-release/bin/pip install $(PIP_FLAGS) 'build>=1.5' 'cyclonedx-bom>=7.5' 'grpcio-tools==1.81.1' \
-	  'pip-tools>=7.6' 'twine>=6.2'
+	  'twine>=6.2' 'uv>=0.13'
 	touch $@
 
 ## serve: answer on http://127.0.0.1:8000; options go in ARGS="--port 9000"
@@ -127,7 +127,7 @@ image-test: .venv-test/.installed
 	$(MAKE) image IMAGE_BASE=$(or $(IMAGE_BASE),$$(sh tests/image/find-base))
 	MILLISIGHT_IMAGE=$(IMAGE) .venv-test/bin/python -m pytest tests/image $(ARGS)
 
-## scale-test: nodes of Ray on this machine, some of which are killed; five minutes
+## scale-test: nodes of Ray on this machine, some of which are killed, and buckets; fifteen minutes
 scale-test: .venv-ray/.installed
 	sh tests/scale/alone .venv-ray/bin/python -m pytest tests/scale $(ARGS)
 
@@ -151,10 +151,10 @@ fuzz: .venv-fuzz/.installed
 	.venv-fuzz/bin/python -m tests.fuzz.multipart $(or $(ARGS),--seconds 300)
 	.venv-fuzz/bin/python -m tests.fuzz.dialects $(or $(ARGS),--seconds 120)
 
-## lock: pin what serving needs, with hashes, for images and for who wants the very same
+## lock: pin what serving needs, by gRPC and with traces too, for images and for who wants the very same
 lock: .venv-release/.installed
-	.venv-release/bin/pip-compile --quiet --upgrade --generate-hashes --strip-extras \
-	  --no-emit-index-url --no-emit-find-links --no-emit-trusted-host \
+	.venv-release/bin/uv pip compile --quiet $(or $(ARGS),--upgrade) --generate-hashes --no-strip-markers \
+	  --extra grpc --extra otel --python-version 3.11 --custom-compile-command 'make lock' \
 	  --output-file requirements.lock pyproject.toml
 
 ## sbom: the bill of materials of what is locked, in CycloneDX, for a release

@@ -122,6 +122,24 @@ def test_kubernetes_accepts_the_manifests(release: list[str]) -> None:
     accepts(BIN / "kubernetes-validate", "--strict", *release, *manifests)
 
 
+def test_kubernetes_accepts_what_is_there_to_be_uncommented(tmp_path: Path) -> None:
+    changed = []
+    for name in ("deployment.yaml", "network.yaml", "service.yaml"):
+        text = (DEPLOY / "kubernetes" / name).read_text(encoding="utf-8")
+        whole = re.sub(r"^( *)# ( *(?:- )?\w+:(?: .*)?)$", r"\1\2", text, flags=re.MULTILINE)
+        (tmp_path / name).write_text(whole, encoding="utf-8")
+        changed.append(read(tmp_path / name)["spec"])
+    accepts(BIN / "kubernetes-validate", "--strict", *sorted(tmp_path.iterdir()))
+    deployment, network, service = changed
+    [container] = deployment["template"]["spec"]["containers"]
+    assert {"name": "grpc", "containerPort": 8001} in container["ports"]
+    names = {variable["name"] for variable in container["env"]}
+    assert {"MILLISIGHT_GRPC_PORT", "MILLISIGHT_OTLP_ENDPOINT"} <= names
+    assert {"port": "grpc"} in network["ingress"][0]["ports"]
+    assert {"port": 4318} in network["egress"][0]["ports"]
+    assert service["ports"][-1]["targetPort"] == "grpc"
+
+
 def test_kubernetes_accepts_the_pods_of_the_inference_service(tmp_path: Path) -> None:
     predictor = read(INFERENCE_SERVICE)["spec"]["predictor"]
     assert predictor.keys() >= OF_KSERVE
@@ -167,7 +185,9 @@ def test_compose_and_kubernetes_take_away_what_the_image_does_not_need() -> None
         "readOnlyRootFilesystem": True,
         "capabilities": {"drop": ["ALL"]},
     }
-    assert read(DEPLOY / "kubernetes" / "network.yaml")["spec"]["egress"] == []
+    network = read(DEPLOY / "kubernetes" / "network.yaml")["spec"]
+    assert network["policyTypes"] == ["Ingress", "Egress"]
+    assert "egress" not in network
 
 
 def test_every_file_that_compose_mounts_is_there() -> None:
@@ -250,7 +270,7 @@ def test_promtool_accepts_what_is_for_it_and_the_right_people_are_told(
 ) -> None:
     promtool = shutil.which("promtool")
     if promtool is None:
-        pytest.skip("promtool is not installed: it comes with Prometheus")
+        pytest.skip("promtool is not installed: Debian's package prometheus has it")
     accepts(promtool, "check", "config", DEPLOY / "prometheus" / "prometheus.yml")
     accepts(promtool, "test", "rules", ROOT / "tests" / "alerts.yml")
     numbers = server.get("/metrics").text

@@ -30,7 +30,9 @@ def locked() -> dict[str, tuple[str, int]]:
 def test_every_dependency_is_locked_at_a_version_that_fits() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     pins = locked()
-    for text in project["dependencies"]:
+    # What the image has beside: it is to answer by gRPC and to be followed without another build.
+    extras = [text for name in ("grpc", "otel") for text in project["optional-dependencies"][name]]
+    for text in project["dependencies"] + extras:
         wanted = Requirement(text)
         version, hashes = pins[canonicalize_name(wanted.name)]
         assert wanted.specifier.contains(version), f"run `make lock`: {text}"

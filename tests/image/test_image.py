@@ -9,6 +9,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -175,6 +176,46 @@ def test_several_workers_need_only_a_little_memory_for_files(
         os.kill(container.pid, signal.SIGTERM)
         assert container.process.wait(timeout=20) == 0, container.printed()
     assert answered == 6
+
+
+ASK = """
+import sys
+from pathlib import Path
+import numpy as np
+from tritonclient.grpc import InferenceServerClient, InferInput, InferRequestedOutput
+image = InferInput("image", [1], "BYTES")
+image.set_data_from_numpy(np.array([Path(sys.argv[1]).read_bytes()], object))
+names = InferRequestedOutput("probabilities", class_count=1)
+with InferenceServerClient("127.0.0.1:8001") as client:
+    print(client.infer("starter", [image], outputs=[names]).as_numpy("probabilities"))
+"""
+COLLECT = """
+from http.server import BaseHTTPRequestHandler, HTTPServer
+class Collector(BaseHTTPRequestHandler):
+    def do_POST(self):
+        content = self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(200)
+        self.end_headers()
+        print(self.path, content)
+HTTPServer(("127.0.0.1", 4318), Collector).handle_request()
+"""
+
+
+def test_it_answers_by_grpc_and_is_followed_where_that_is_asked_for(
+    image: Image, tmp_path: Path, photograph: Path
+) -> None:
+    variables = ["MILLISIGHT_MODEL=starter", "MILLISIGHT_GRPC_PORT=8001"]
+    variables += ["MILLISIGHT_OTLP_ENDPOINT=http://127.0.0.1:4318", "OTEL_BSP_SCHEDULE_DELAY=500"]
+    with running(image, tmp_path / "log", *variables) as container:
+        collector = container.enter([sys.executable, "-c", COLLECT], user=False)
+        try:
+            asked = container.enter([sys.executable, "-c", ASK, str(photograph)], user=False)
+            assert "espresso" in finish(asked)
+            traces = finish(collector)
+        finally:
+            collector.kill()
+    assert "/v1/traces " in traces
+    assert "inference.GRPCInferenceService/ModelInfer" in traces
 
 
 def test_a_bundle_in_its_store_is_served(image: Image, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Ray on this machine: nodes as processes that can be killed, and applications of Ray Serve."""
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -98,6 +99,8 @@ class Cluster:
     nodes: list[Tree] = field(default_factory=list)
     metrics: list[int] = field(default_factory=list)
     """Ports at which Prometheus would ask the nodes."""
+    dashboard: int = 0
+    """Port of what ``serve deploy`` talks to; 0 where it is not wanted."""
 
     def add(self, cores: int) -> Tree:
         """A node with ``cores``; the first is the head."""
@@ -106,8 +109,9 @@ class Cluster:
         else:
             port = free_port()
             self.address = f"{LOCAL}:{port}"
-            where = ["--head", f"--port={port}", "--include-dashboard=false"]
-            where += [f"--temp-dir={self.folder}"]
+            where = ["--head", f"--port={port}", f"--temp-dir={self.folder}"]
+            where += [f"--include-dashboard={bool(self.dashboard)}"]
+            where += [f"--dashboard-host={LOCAL}", f"--dashboard-port={self.dashboard}"]
         command = [BIN / "ray", "start", "--block", "--disable-usage-stats", *where]
         command += [f"--num-cpus={cores}", f"--object-store-memory={OBJECT_STORE}"]
         command += [f"--node-ip-address={LOCAL}", "--log-style=record"]
@@ -133,6 +137,16 @@ class Cluster:
                 found += httpx.get(f"http://{LOCAL}:{port}/metrics").text
         return found
 
+    def replicas(self) -> dict[str, int]:
+        """Process ids of the replicas that run, by their names."""
+        found: dict[str, int] = {}
+        for node in self.nodes:
+            for pid in node.pids():
+                title = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+                if match := re.match(r"ray::ServeReplica:(\S+)", title):
+                    found[f"{match[1]}-{pid}"] = pid
+        return found
+
     @staticmethod
     def wait_for(condition: Any, what: str, seconds: float = 120) -> None:
         until = time.monotonic() + seconds
@@ -142,13 +156,16 @@ class Cluster:
 
 
 @contextmanager
-def cluster(*cores: int, environ: dict[str, str] | None = None) -> Iterator[Cluster]:
+def cluster(
+    *cores: int, environ: dict[str, str] | None = None, dashboard: bool = False
+) -> Iterator[Cluster]:
     """Nodes with ``cores`` each. Skips the test where they could be reached from elsewhere."""
     if [name for _, name in socket.if_nameindex()] != ["lo"]:
         pytest.skip("Ray listens on every address: `make scale-test` has none but loopback")
     # Ray's sockets have long names, and a socket's name is short.
     with tempfile.TemporaryDirectory(prefix="ray-", dir="/tmp") as folder:
         one = Cluster(os.environ | ENVIRON | (environ or {}), Path(folder))
+        one.dashboard = free_port() if dashboard else 0
         try:
             for count in cores:
                 one.add(count)

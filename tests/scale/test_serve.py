@@ -16,27 +16,12 @@ pytest.importorskip("ray", reason="the extra ray is not installed")
 
 import millisight
 from millisight.bundle import store
-from tests import models
 from tests.scale.cluster import Cluster, Served, cluster, served
 from tests.scale.load import load
 from tests.support import encode, texture
 
 QUICK = {"upscale_delay_s": 1, "downscale_delay_s": 3, "look_back_period_s": 2}
 """Seconds instead of minutes."""
-
-
-@pytest.fixture(scope="module")
-def pictures() -> list[bytes]:
-    return [encode(texture(320, 240, seed), "JPEG") for seed in range(12)]
-
-
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store with two bundles that are told apart by their labels."""
-    folder = tmp_path_factory.mktemp("home")
-    models.build(folder, "old", "old")
-    models.build(folder, "new", "new")
-    return folder
 
 
 @pytest.fixture(scope="module")
@@ -55,17 +40,6 @@ def application(one: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Itera
         one, folder, args={"model": "old", "cache_entries": 0}, deployments=[deployment]
     ) as found:
         yield found
-
-
-def replicas(one: Cluster) -> dict[str, int]:
-    """Process ids of the replicas that run, by their names."""
-    found: dict[str, int] = {}
-    for node in one.nodes:
-        for pid in node.pids():
-            title = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
-            if match := re.match(r"ray::ServeReplica:(\S+)", title):
-                found[f"{match[1]}-{pid}"] = pid
-    return found
 
 
 def test_answers_are_those_of_one_process(application: Served, home: Path) -> None:
@@ -105,19 +79,19 @@ def test_ray_adds_up_what_replicas_count(application: Served, pictures: list[byt
 def test_replicas_follow_the_load_up_and_down(application: Served, pictures: list[bytes]) -> None:
     one = application.cluster
     with load(f"{application.url}/predict", pictures, 12) as seen:
-        one.wait_for(lambda: len(replicas(one)) == 3, "a third replica")
+        one.wait_for(lambda: len(one.replicas()) == 3, "a third replica")
     assert (seen.lost, seen.troubles) == (0, {})
-    one.wait_for(lambda: len(replicas(one)) == 1, "the last replica alone", 90)
+    one.wait_for(lambda: len(one.replicas()) == 1, "the last replica alone", 90)
 
 
 def test_a_killed_replica_loses_nothing(application: Served, pictures: list[bytes]) -> None:
     one = application.cluster
     with load(f"{application.url}/predict", pictures, 12) as seen:
-        one.wait_for(lambda: len(replicas(one)) == 3, "a third replica")
-        name, pid = next(iter(replicas(one).items()))
+        one.wait_for(lambda: len(one.replicas()) == 3, "a third replica")
+        name, pid = next(iter(one.replicas().items()))
         os.kill(pid, signal.SIGKILL)
         before = len(seen.answers)
-        one.wait_for(lambda: len(replicas(one).keys() - {name}) == 3, "its successor")
+        one.wait_for(lambda: len(one.replicas().keys() - {name}) == 3, "its successor")
         one.wait_for(lambda: len(seen.answers) > before + 50, "answers")
     # What pytest -s shows.
     print(f"{len(seen.answers)} answers, tried again: {dict(seen.troubles)}")
@@ -152,7 +126,7 @@ def test_another_model_rolls_out_under_load(application: Served, pictures: list[
 def test_a_killed_node_loses_nothing(application: Served, pictures: list[bytes]) -> None:
     one = application.cluster
     with load(f"{application.url}/predict", pictures, 12) as seen:
-        one.wait_for(lambda: len(replicas(one)) == 3, "a third replica")
+        one.wait_for(lambda: len(one.replicas()) == 3, "a third replica")
         one.nodes[-1].kill()
         before = len(seen.answers)
         one.wait_for(lambda: len(seen.answers) > before + 100, "answers")

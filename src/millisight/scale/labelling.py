@@ -13,7 +13,7 @@ from pyarrow import parquet
 from millisight.ahead import in_order
 from millisight.answers import Embedding, Result
 from millisight.classifier import Classifier
-from millisight.errors import BadImage, DataError, ImageError, MillisightError
+from millisight.errors import BadImage, ImageError, MillisightError
 from millisight.results import model_of
 from millisight.rows import row_of
 from millisight.scale import storage
@@ -111,7 +111,7 @@ class Worker:
         yield from zip(waiting, contents, strict=True)
 
     def _read(self, name: str) -> "Future[bytes]":
-        return self._readers.submit(_content, name)
+        return self._readers.submit(storage.read, name)
 
     def _table_rows(self, piece: Piece) -> Iterator[Found]:
         system, path = storage.at(piece.source)
@@ -134,14 +134,6 @@ class Worker:
         field = schema.field("embedding")
         vectors = pa.array([vector for _, vector in rows], type=field.type)
         return table.set_column(schema.get_field_index("embedding"), field, vectors)
-
-
-def _content(name: str) -> bytes:
-    try:
-        return storage.read(name)
-    except (ConnectionError, TimeoutError) as error:
-        # The picture may be as good as any: it is not to have a row that says otherwise.
-        raise DataError(f"The storage of {name} does not answer: {error}.") from error
 
 
 def _cell(value: Any) -> bytes | MillisightError:

@@ -1,6 +1,7 @@
 """Files wherever fsspec reaches: a local path or an address such as ``s3://bucket/folder``."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -13,11 +14,14 @@ from millisight.results import PARQUET
 from millisight.rows import as_text
 from millisight.scale.addresses import is_address
 
+_DENIED = ("AccessDenied", "InvalidObjectState")
+"""What S3 says of one object: that it is not for this one, or has moved to the archive."""
+
 
 def at(name: str) -> tuple[Any, str]:
     """The file system of ``name`` and the path in it. Raises ``ExtraMissing`` and ``DataError``."""
     try:
-        system, path = fsspec.url_to_fs(name)
+        system, path = fsspec.url_to_fs(name, **_options(name))
     except ImportError as error:
         # fsspec says itself which package it wants for which protocol.
         raise ExtraMissing(
@@ -25,7 +29,14 @@ def at(name: str) -> tuple[Any, str]:
         ) from error
     except ValueError as error:
         raise DataError(f"{name} cannot be reached: {error}.") from error
+    # It is kept for the life of a process, and others write there, too.
+    system.invalidate_cache()
     return system, str(path).rstrip("/")
+
+
+def _options(name: str) -> dict[str, Any]:
+    # Else s3fs asks for the size of each file first, and its refusal does not say why.
+    return {"max_concurrency": 1} if name.startswith("s3://") else {}
 
 
 def for_arrow(system: Any) -> Any:
@@ -34,13 +45,31 @@ def for_arrow(system: Any) -> Any:
 
 
 def read(name: str) -> bytes:
-    """The whole file ``name``. Raises ``OSError``, for what concerns this file alone, and others
-    where the storage as a whole does not answer."""
+    """The whole file ``name``. Raises ``OSError``, for what concerns this file alone, and
+    ``DataError`` where the storage as a whole does not answer."""
+    fetch: Callable[[], bytes] = Path(name).read_bytes
+    if is_address(name):
+        system, path = at(name)
+        fetch = partial(system.cat_file, path)
+    try:
+        return fetch()
+    # Each of fsspec's systems has errors of its own.
+    except Exception as error:
+        if _concerns_it_alone(name, error):
+            raise
+        # The file may be as good as any: nothing is to be written that says otherwise.
+        raise DataError(f"The storage of {name} does not answer: {error}.") from error
+
+
+def _concerns_it_alone(name: str, error: Exception) -> bool:
+    """Whether ``error`` says something of that file, and not of all that lies where it lies."""
     if not is_address(name):
-        return Path(name).read_bytes()
-    system, path = at(name)
-    content: bytes = system.cat_file(path)
-    return content
+        return isinstance(error, OSError) and not isinstance(error, ConnectionError | TimeoutError)
+    if isinstance(error, PermissionError):
+        # S3 says of a key that has expired the same as of a file that is kept from everybody.
+        told = getattr(error.__cause__, "response", {}).get("Error", {})
+        return told.get("Code", _DENIED[0]) in _DENIED
+    return isinstance(error, FileNotFoundError)
 
 
 def find(name: str) -> Iterator[str]:
