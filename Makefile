@@ -153,7 +153,7 @@ fuzz: .venv-fuzz/.installed
 
 ## lock: pin what serving needs, by gRPC and with traces too, for images and for who wants the very same
 lock: .venv-release/.installed
-	.venv-release/bin/uv pip compile --quiet $(or $(ARGS),--upgrade) --generate-hashes --no-strip-markers \
+	.venv-release/bin/uv pip compile --quiet --upgrade --generate-hashes --no-strip-markers \
 	  --extra grpc --extra otel --python-version 3.11 --custom-compile-command 'make lock' \
 	  --output-file requirements.lock pyproject.toml
 
