@@ -146,16 +146,24 @@ def test_requests_whose_messages_do_not_come_take_no_more_places_than_there_are(
     client: triton.InferenceServerClient, url: str
 ) -> None:
     answers(client)
-    with ExitStack() as held:
-        for _ in range(PLACES):
-            half = held.enter_context(http2.opened(url, INFER, SHOWN))
-            http2.send(half, http2.message(bytes(30_000))[:20_000])
-        with pytest.raises(InferenceServerException, match="Too many requests are under way"):
-            always_answers(client)
-        # Health is told all the same, and from the deadline on there is room again.
-        assert client.is_server_live()
-        time.sleep(DEADLINE_SECONDS)
-        answers(client)
+    for _ in range(5):
+        with ExitStack() as held:
+            for _ in range(PLACES):
+                half = held.enter_context(http2.opened(url, INFER, SHOWN))
+                http2.send(half, http2.message(bytes(30_000))[:20_000])
+            try:
+                always_answers(client)
+            except InferenceServerException as error:
+                # It may have come before the last of them, and waited behind the others.
+                if "before the deadline" in error.message():
+                    continue
+                assert "Too many requests are under way" in error.message()
+                # Health is told all the same, and from the deadline on there is room again.
+                assert client.is_server_live()
+                time.sleep(DEADLINE_SECONDS)
+                answers(client)
+                return
+    pytest.fail("never refused")
 
 
 @contextmanager

@@ -170,8 +170,11 @@ def show_no_text(port: int) -> None:
     """Ask over gRPC with a key that is not UTF-8."""
     shown = {"authorization": f"Bearer {SHOWN}\xff"}
     with http2.opened(f"127.0.0.1:{port}", f"/{SERVICE}/ServerMetadata", shown) as connection:
-        while b"grpc-status" not in connection.recv(4096):
-            pass
+        answer = b""
+        while b"grpc-status" not in answer:
+            part = connection.recv(4096)
+            assert part, answer
+            answer += part
 
 
 @pytest.fixture(scope="module")

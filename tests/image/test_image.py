@@ -197,7 +197,11 @@ class Collector(BaseHTTPRequestHandler):
         self.send_response(200)
         self.end_headers()
         print(self.path, content)
-HTTPServer(("127.0.0.1", 4318), Collector).handle_request()
+        self.server.done = b"ModelInfer" in content
+server = HTTPServer(("127.0.0.1", 4318), Collector)
+server.done = False
+while not server.done:
+    server.handle_request()
 """
 
 

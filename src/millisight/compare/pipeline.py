@@ -153,8 +153,8 @@ def _method(options: CompareOptions, device: str) -> str:
     effort = options.effort
     return (
         f"{effort.rounds} rounds; in each, every engine has a turn of {effort.seconds:g} s, or one "
-        f"call, in a process of its own, after {1e3 * WARM_UP:g} ms, or one call, that do not "
-        "count. Processes and their threads are kept to "
+        f"call, in a process of its own, after {1e3 * WARM_UP:g} ms of single pictures that "
+        "do not count. Processes and their threads are kept to "
         f"{' and then to '.join(map(cores_in_words, options.threads))}, one thread a core. "
         f"OpenVINO on {device}."
     )

@@ -67,7 +67,8 @@ def _concerns_it_alone(name: str, error: Exception) -> bool:
         return isinstance(error, OSError) and not isinstance(error, ConnectionError | TimeoutError)
     if isinstance(error, PermissionError):
         # S3 says of a key that has expired the same as of a file that is kept from everybody.
-        told = getattr(error.__cause__, "response", {}).get("Error", {})
+        response = getattr(error.__cause__, "response", None)
+        told = response.get("Error", {}) if isinstance(response, dict) else {}
         return told.get("Code", _DENIED[0]) in _DENIED
     return isinstance(error, FileNotFoundError)
 

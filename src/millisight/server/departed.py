@@ -5,6 +5,7 @@ workers, so the numbers of the dead are added up in one file of each kind.
 """
 
 import contextlib
+import logging
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,8 +16,11 @@ from prometheus_client.mmap_dict import MmapedDict
 _KINDS = ("counter", "histogram")
 """As the names of their files begin; those of how things are go with the worker."""
 
-_ROOM = 10_000_000
-"""Bytes. A process that writes where a disk is full is ended, since files are mapped there."""
+_ROOM = 1_000_000
+"""Bytes: some times what a file takes. A process that writes where a disk is full is ended, since
+files are mapped there."""
+
+logger = logging.getLogger(__name__)
 
 
 class Departed:
@@ -25,23 +29,39 @@ class Departed:
     def __init__(self, folder: Path) -> None:
         """``folder`` has the numbers of all workers. None is gone yet."""
         self._folder = folder
-        self._pids: list[int] = []
+        self._pids: set[int] = set()
 
     def add(self, pid: int) -> None:
         """Leave out from now on how things were in a worker that has ended; its totals stay."""
         multiprocess.mark_process_dead(pid, self._folder)  # type: ignore[no-untyped-call]
-        self._pids.append(pid)
+        self._pids.add(pid)
+
+    def came(self, pid: int) -> None:
+        """A worker has begun, which may have the number of one that is gone: it goes on in its
+        files."""
+        self._pids.discard(pid)
 
     def fold(self) -> None:
         """Add up the totals of those that are gone. Where somebody reads just now, or where there
         is little room, nothing is done: it is to be called again."""
-        if not self._pids or shutil.disk_usage(self._folder).free < _ROOM:
+        if not self._pids:
             return
-        with contextlib.suppress(BlockingIOError), _locked(self._folder, wait=False):
-            for pid in self._pids:
-                for kind in _KINDS:
-                    _move(self._folder / f"{kind}_{pid}.db", self._folder / f"{kind}_departed.db")
-            self._pids.clear()
+        try:
+            if shutil.disk_usage(self._folder).free > _ROOM:
+                with _locked(self._folder, wait=False):
+                    self._fold()
+        except BlockingIOError:
+            pass
+        except (OSError, RuntimeError):
+            # Numbers are no reason to end a server that answers.
+            logger.exception("What a worker that is gone has counted could not be added up")
+
+    def _fold(self) -> None:
+        while self._pids:
+            # Whatever comes of it: what is added up in part would count twice the next time.
+            pid = self._pids.pop()
+            for kind in _KINDS:
+                _move(self._folder / f"{kind}_{pid}.db", self._folder / f"{kind}_departed.db")
 
 
 @contextlib.contextmanager

@@ -107,6 +107,8 @@ class Supervisor(Multiprocess):
 
     def _replaced(self, old: Process, new: Process) -> None:
         self._forget(old)
+        if new.pid is not None:
+            self._departed.came(new.pid)
         if old in self._answering:
             self._answering.remove(old)
         # A signal that waits to be handled may have ended the workers too.

@@ -57,8 +57,8 @@ def one_cycle(progress: float) -> float:
     """Learning rate as a part of the highest, when ``progress``, 0…1, of the steps are done.
 
     Linear up, then a half cosine down (Smith and Topin 2018, in the form of fast.ai).
-    torch's ``OneCycleLR`` must know the number of steps from the start; here it shrinks when the
-    machine turns out slower than it was measured to be.
+    torch's ``OneCycleLR`` must know the number of steps from the start; here it changes when
+    the machine turns out slower or faster than it was measured to be.
     """
     if progress < _WARM_UP:
         return _FIRST + (1 - _FIRST) * progress / _WARM_UP

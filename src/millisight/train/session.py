@@ -124,10 +124,15 @@ class Session:
         with step("Training the whole network", total=1.0 - self.reached.progress) as bar:
             while left and not self._is_idle(left):
                 began = time.monotonic()
-                expected = pace[self._loop.recipe.crops_at(self.reached.progress)]
+                trained = self._loop.recipe.crops_at(self.reached.progress)
+                expected = pace[trained]
                 self._epoch(left, spent, bar)
                 slower = (time.monotonic() - began) / expected
-                pace = {crops: seconds * slower for crops, seconds in pace.items()}
+                pace = {
+                    # What is faster for small crops need not be so for large ones.
+                    crops: seconds * (slower if crops == trained else max(1.0, slower))
+                    for crops, seconds in pace.items()
+                }
                 left = self._affordable(budget, spent(), pace)
 
     def _epoch(self, left: int, spent: Callable[[], float], bar: Bar) -> None:

@@ -64,10 +64,12 @@ async def grpc_server(service: Service) -> AsyncIterator[None]:
         yield
         return
     message_bytes = int(settings.max_upload_mb * 1e6) + _AROUND_PICTURES
-    arriving = max(1, int(_ON_THE_WAY * settings.max_bodies_mb * 1e6) // message_bytes)
+    part = int(_ON_THE_WAY * settings.max_bodies_mb * 1e6)
+    arriving = max(1, part // message_bytes)
     server = _server(service, settings, message_bytes, arriving)
     stop = partial(server.stop, settings.deadline_ms / 1e3)
-    with service.bodies.set_aside(arriving * message_bytes):
+    # Where even one message is more, the others still have their half.
+    with service.bodies.set_aside(min(part, arriving * message_bytes)):
         await server.start()
         try:
             with _when_told_to_stop(stop):
