@@ -82,7 +82,9 @@ test:
 	$(MAKE) --jobs 1 test-alone test-build
 
 ## test-long: the tests that a change need not wait for, some minutes
-test-long: .venv-build/.tests-installed
+test-long: .venv/.installed .venv-test/.installed .venv-build/.tests-installed
+	sh tests/e2e/install-browser
+	.venv-test/bin/python -m pytest -m long tests --ignore tests/build --ignore tests/image
 	.venv-build/bin/python -m pytest -m long tests/build
 
 ## coverage: the same as test, and which lines none of it runs; a quarter slower

@@ -374,6 +374,7 @@ def test_memory_does_not_grow_with_the_number_of_pictures(tmp_path: Path) -> Non
     assert peak(many, 8000) - peak(few, 150) < 10
 
 
+@pytest.mark.long
 def test_memory_does_not_grow_with_what_is_done_already(tmp_path: Path) -> None:
     folder = folder_of(50_000, tmp_path / "many")
     peak(folder_of(1, tmp_path / "one"), 1)

@@ -58,6 +58,7 @@ def test_the_best_is_written_where_serve_finds_it(run: Run, tmp_path: Path) -> N
 
 
 @pytest.mark.usefixtures("one_core")
+@pytest.mark.long
 def test_a_second_run_replaces_the_first_and_leaves_the_rest(run: Run, tmp_path: Path) -> None:
     path = tmp_path / "my settings.toml"
     path.write_text("# mine\nport = 9000\nthreads = 7\n")

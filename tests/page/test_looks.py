@@ -96,8 +96,15 @@ def test_it_fits_a_phone(open_page: Open, server: Server, locale: str) -> None:
     assert_accessible(page)
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("locale", ["en-GB", "zh-CN"])
+@pytest.mark.parametrize(
+    ("scheme", "locale"),
+    [
+        ("light", "en-GB"),
+        ("dark", "zh-CN"),
+        pytest.param("dark", "en-GB", marks=pytest.mark.long),
+        pytest.param("light", "zh-CN", marks=pytest.mark.long),
+    ],
+)
 def test_a_checker_finds_nothing_wrong(
     open_page: Open, server: Server, scheme: str, locale: str
 ) -> None:

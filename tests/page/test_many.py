@@ -98,6 +98,7 @@ def test_the_csv_holds_what_the_api_says(
         assert row["error"] == ""
 
 
+@pytest.mark.long
 def test_five_hundred_go_through_a_few_at_a_time_and_can_be_stopped(
     page: Page, tmp_path: Path
 ) -> None:
