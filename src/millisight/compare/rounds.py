@@ -101,18 +101,25 @@ def _rounds(
 def _stations(
     hall: Hall, threads: int, found: Findings, step: "Step", *, keep_loaded: bool
 ) -> Iterator[dict[str, Station]]:
-    """The processes of all engines that have not failed, started one after another."""
+    """The processes of all engines that have not failed, each ready to be asked."""
     stations: dict[str, Station] = {}
     try:
-        for name in hall.folders:
-            if name in found.failed:
-                continue
-            with step(f"Loading {name} on {cores_in_words(threads)}"):
-                stations[name] = hall.station(name, threads)
-                with _failing(name, stations, found):
-                    loaded = stations[name].loaded()
-                    if keep_loaded:
-                        found.loaded[name] = loaded
+        names = [name for name in hall.folders if name not in found.failed]
+        if keep_loaded:
+            for name in names:
+                with step(f"Loading {name} on {cores_in_words(threads)}"):
+                    stations[name] = hall.station(name, threads)
+                    with _failing(name, stations, found):
+                        found.loaded[name] = stations[name].loaded()
+        else:
+            # How long that takes is not kept, so all load at once, spread over the cores.
+            places = max(1, len(hall.cores.mask) // threads)
+            with step(f"Loading all on {cores_in_words(threads)}"):
+                for number, name in enumerate(names):
+                    stations[name] = hall.station(name, threads, number % places * threads)
+                for name in names:
+                    with _failing(name, stations, found):
+                        stations[name].loaded()
         yield stations
     finally:
         for station in stations.values():
