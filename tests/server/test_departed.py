@@ -103,4 +103,4 @@ def test_a_damaged_file_is_told_of_and_keeps_nobody_from_answering(
     departed.fold()
     assert "could not be added up" in caplog.text
     departed.fold()
-    assert read(tmp_path / "counter_departed.db") == [3]
+    assert counted(tmp_path) == {"good": 3}

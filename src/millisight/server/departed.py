@@ -7,6 +7,7 @@ workers, so the numbers of the dead are added up in one file of each kind.
 import contextlib
 import logging
 import shutil
+import struct
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -52,7 +53,7 @@ class Departed:
                     self._fold()
         except BlockingIOError:
             pass
-        except (OSError, RuntimeError):
+        except (OSError, RuntimeError, ValueError, struct.error):
             # Numbers are no reason to end a server that answers.
             logger.exception("What a worker that is gone has counted could not be added up")
 
@@ -88,11 +89,16 @@ def _move(own: Path, total: Path) -> None:
     if not own.exists() or not own.stat().st_size:
         own.unlink(missing_ok=True)
         return
+    try:
+        # All of it before any is added, for it may be damaged.
+        counted = list(MmapedDict.read_all_values_from_file(own))  # type: ignore[no-untyped-call]
+    finally:
+        # A damaged one, too: nobody could read any numbers beside it.
+        own.unlink()
     sums = MmapedDict(str(total))  # type: ignore[no-untyped-call]
     try:
-        for key, value, _, _ in MmapedDict.read_all_values_from_file(own):  # type: ignore[no-untyped-call]
+        for key, value, _, _ in counted:
             before, _ = sums.read_value(key)  # type: ignore[no-untyped-call]
             sums.write_value(key, before + value, 0.0)  # type: ignore[no-untyped-call]
     finally:
         sums.close()  # type: ignore[no-untyped-call]
-    own.unlink()
