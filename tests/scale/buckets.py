@@ -2,12 +2,11 @@
 
 import socket
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from tests.scale.cluster import BIN, LOCAL, free_port
+from tests.scale.cluster import BIN, LOCAL, Cluster, free_port
 
 
 def put(folder: Path, address: str) -> None:
@@ -51,18 +50,15 @@ def _running(command: list[Path | str], port: int, log: Path) -> Iterator[None]:
     with log.open("wb") as file:
         process = subprocess.Popen(command, stdout=file, stderr=file)
     try:
-        until = time.monotonic() + 60
-        while not _listens(port):
-            assert process.poll() is None, log.read_text()[-5000:]
-            assert time.monotonic() < until, f"{command[0]} does not come"
-            time.sleep(0.1)
+        Cluster.wait_for(lambda: _answers(process, port, log), str(command[0]), 60)
         yield
     finally:
         process.terminate()
         process.wait(20)
 
 
-def _listens(port: int) -> bool:
+def _answers(process: "subprocess.Popen[bytes]", port: int, log: Path) -> bool:
+    assert process.poll() is None, log.read_text()[-5000:]
     with suppress(OSError), socket.create_connection((LOCAL, port), timeout=1):
         return True
     return False

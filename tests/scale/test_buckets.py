@@ -65,13 +65,19 @@ def scheme(request: pytest.FixtureRequest) -> str:
     return name
 
 
+def built(home: Path, name: str, scheme: str) -> tuple[Path, str]:
+    """A bundle in the store of ``home``, and the address of its copy in a bucket."""
+    models.build(home, name, name)
+    there = store(home) / name
+    address = f"{scheme}://models/{name}"
+    put(there, address)
+    return there, address
+
+
 def test_a_bundle_comes_from_a_bucket_once_and_is_what_was_asked_for(
     scheme: str, tmp_path: Path
 ) -> None:
-    models.build(tmp_path, "steel", "steel")
-    there = store(tmp_path) / "steel"
-    address = f"{scheme}://models/steel"
-    put(there, address)
+    there, address = built(tmp_path, "steel", scheme)
     home = tmp_path / "home"
     pinned = pin([address], home)
     assert pinned == (f"{address}#sha256={read_bundle(there).manifest.digest()}",)
@@ -89,10 +95,7 @@ def test_a_bundle_comes_from_a_bucket_once_and_is_what_was_asked_for(
 def test_a_bundle_that_was_exchanged_or_damaged_in_its_bucket_is_refused(
     scheme: str, tmp_path: Path
 ) -> None:
-    models.build(tmp_path, "brass", "brass")
-    there = store(tmp_path) / "brass"
-    address = f"{scheme}://models/brass"
-    put(there, address)
+    there, address = built(tmp_path, "brass", scheme)
     pinned = pin([address], tmp_path / "home")
     models.build(tmp_path, "brass", "other")
     put(there, address)

@@ -20,6 +20,14 @@ _DENIED = ("AccessDenied", "InvalidObjectState")
 
 def at(name: str) -> tuple[Any, str]:
     """The file system of ``name`` and the path in it. Raises ``ExtraMissing`` and ``DataError``."""
+    system, path = _reach(name)
+    # It is kept for the life of a process, and others write there, too.
+    system.invalidate_cache()
+    return system, path
+
+
+def _reach(name: str) -> tuple[Any, str]:
+    """The same, which may remember what lay there before: no matter to who reads one file."""
     try:
         system, path = fsspec.url_to_fs(name, **_options(name))
     except ImportError as error:
@@ -29,8 +37,6 @@ def at(name: str) -> tuple[Any, str]:
         ) from error
     except ValueError as error:
         raise DataError(f"{name} cannot be reached: {error}.") from error
-    # It is kept for the life of a process, and others write there, too.
-    system.invalidate_cache()
     return system, str(path).rstrip("/")
 
 
@@ -49,7 +55,7 @@ def read(name: str) -> bytes:
     ``DataError`` where the storage as a whole does not answer."""
     fetch: Callable[[], bytes] = Path(name).read_bytes
     if is_address(name):
-        system, path = at(name)
+        system, path = _reach(name)
         fetch = partial(system.cat_file, path)
     try:
         return fetch()
