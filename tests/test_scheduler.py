@@ -221,6 +221,42 @@ def test_what_cannot_be_in_time_is_refused_at_once_and_told_when_to_come_again()
     assert len(scheduler) == 2
 
 
+def planned(scheduler: Scheduler[int]) -> int:
+    """How many items are admitted that may take a thousand seconds."""
+    for count in range(1000):
+        try:
+            scheduler.admit(count, ONLY, now=0, deadline=1000)
+        except Overloaded:
+            return count
+    raise AssertionError("none was refused")
+
+
+def test_after_items_that_were_late_more_time_is_left_over_and_later_less_again() -> None:
+    calm, late, early = (learnt(10, max_queue=1000) for _ in range(3))
+    usual = planned(calm)
+    assert planned(late) == usual
+    assert late.next_turn(2000).expired == list(range(usual))
+    fewer = planned(late)
+    assert usual * 0.9 < fewer < usual
+    assert late.next_turn(2000).expired
+    assert planned(late) < fewer
+
+    for _ in range(500):
+        late.next_turn(2000)
+        late.finished(ONLY, 1, 10)
+        late.admit(0, ONLY, now=0, deadline=NEVER)
+        late.next_turn(0)
+    assert planned(late) >= usual - 1
+
+    # One that nobody planned for: it came when nothing waited, with hardly any time.
+    early.finished(ONLY, 1, 10)
+    early.admit(0, ONLY, now=0, deadline=1)
+    assert early.next_turn(5).expired == [0]
+    early.admit(0, ONLY, now=5, deadline=NEVER)
+    assert early.next_turn(5).run
+    assert planned(early) == usual
+
+
 def test_a_full_queue_says_how_long_it_takes_to_empty() -> None:
     scheduler = learnt(10, lanes=2, max_queue=4)
     for item in range(4):

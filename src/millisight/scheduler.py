@@ -11,7 +11,7 @@ The laws of this file:
   shared out evenly among the lanes that are free.
 - A refused item changes nothing. None is refused while nothing waits and a lane is free.
 - What is admitted can be expected to run before its deadline, by the time that items of each kind
-  took so far.
+  took so far. The more were late nevertheless, the more time is left over.
 
 A kind is what may not be mixed: the pictures of one network. Time is an argument, in seconds; there
 is no clock, thread or event loop here.
@@ -28,9 +28,13 @@ from millisight.errors import Overloaded
 _SMOOTHING = 0.1
 """Weight of the newest batch in the running mean of what an item takes."""
 
-_SAFE = 0.85
+_MOST_PLANNED, _LEAST_PLANNED = 0.85, 0.4
 """Share of the time left that may be planned for. What items take varies, and one that is admitted
 and then late costs its work twice: it is thrown away, and was not done for another."""
+
+_LESS, _MORE = 0.95, 0.005
+"""What the share is multiplied by when an item that was planned for expires, and what part of the
+way back it goes with each batch. A machine that others use too is slower for seconds at a time."""
 
 Item = TypeVar("Item")
 
@@ -52,6 +56,8 @@ class _Waiting(Generic[Item]):
     item: Item
     arrived: float
     deadline: float
+    planned: bool
+    """Whether it was to wait for others, and was expected to be in time nevertheless."""
 
 
 @dataclass(slots=True)
@@ -74,6 +80,7 @@ class Scheduler(Generic[Item]):
         self.max_wait = max_wait
         self.lanes = lanes
         self._free = lanes
+        self._share = _MOST_PLANNED
         # In the order of their turns: the kind that ran last stands last.
         self._queues: dict[Hashable, _Queue[Item]] = {}
 
@@ -108,14 +115,14 @@ class Scheduler(Generic[Item]):
                 retry_after=work / self.lanes,
             )
         wait = self.expected_wait(kind)
-        late = wait + queue.service - _SAFE * (deadline - now)
+        late = wait + queue.service - self._share * (deadline - now)
         if late > 0 and now < deadline and wait:
             raise Overloaded(
                 f"The server is busy: the answer could come {late:.1f} s too late.",
                 hint="Try again in a moment, or allow more time.",
                 retry_after=late,
             )
-        queue.waiting.append(_Waiting(item, now, deadline))
+        queue.waiting.append(_Waiting(item, now, deadline, wait > 0))
 
     def expected_wait(self, kind: Hashable) -> float:
         """How long an item of ``kind`` that comes now will wait at most, if all take what those
@@ -152,7 +159,14 @@ class Scheduler(Generic[Item]):
 
         A turn with a batch holds a lane until ``finished`` is told.
         """
-        expired = [item for queue in self._queues.values() for item in _expire(queue, now)]
+        expired = [entry for queue in self._queues.values() for entry in _expire(queue, now)]
+        if any(entry.planned for entry in expired):
+            self._share = max(_LEAST_PLANNED, _LESS * self._share)
+        turn = self._next_batch(now)
+        turn.expired.extend(entry.item for entry in expired)
+        return turn
+
+    def _next_batch(self, now: float) -> Turn[Item]:
         wake_at = None
         for kind, queue in self._queues.items() if self._free else ():
             if not queue.waiting:
@@ -166,8 +180,8 @@ class Scheduler(Generic[Item]):
             self._free -= 1
             self._queues[kind] = self._queues.pop(kind)
             run = [queue.waiting.popleft().item for _ in range(count)]
-            return Turn(run=run, expired=expired)
-        return Turn(expired=expired, wake_at=wake_at)
+            return Turn(run=run)
+        return Turn(wake_at=wake_at)
 
     @property
     def alone(self) -> bool:
@@ -180,6 +194,7 @@ class Scheduler(Generic[Item]):
     def finished(self, kind: Hashable, count: int, took: float) -> None:
         """A batch of ``count`` items of ``kind`` has run in ``took``; its lane is free."""
         self._free += 1
+        self._share += _MORE * (_MOST_PLANNED - self._share)
         queue = self._queues[kind]
         newest = took / count
         # The first is all that is known.
@@ -187,9 +202,9 @@ class Scheduler(Generic[Item]):
         queue.service += weight * (newest - queue.service)
 
 
-def _expire(queue: _Queue[Item], now: float) -> list[Item]:
-    """Take out of ``queue`` the items whose deadline has passed."""
-    expired = [entry.item for entry in queue.waiting if entry.deadline <= now]
+def _expire(queue: _Queue[Item], now: float) -> list[_Waiting[Item]]:
+    """Take out of ``queue`` what has a deadline that has passed."""
+    expired = [entry for entry in queue.waiting if entry.deadline <= now]
     if expired:
         queue.waiting = deque(entry for entry in queue.waiting if entry.deadline > now)
     return expired
