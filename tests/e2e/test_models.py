@@ -17,7 +17,9 @@ from tests.support import encode, texture
 PICTURE = encode(texture(300, 200), "JPEG")
 
 
-@pytest.fixture(params=["1", "2"], ids=["one process", "two workers"])
+@pytest.fixture(
+    params=["1", pytest.param("2", marks=pytest.mark.long)], ids=["one process", "two workers"]
+)
 def served(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Server, Path]]:
     build(tmp_path, "steel", "steel")
     models = ("--model", "starter", "--model", "steel")
