@@ -55,7 +55,7 @@ def test_resnet18_in_int8_is_small_close_to_torch_and_answers(
     home, done = resnet18_in_int8.home, resnet18_in_int8.done
     millisight = command(home)
     assert done.returncode == 0, done.stderr
-    for words in ("Converting", "Cutting 300 crops", "Quantising", "Comparing with torch"):
+    for words in ("Converting", "Cutting 150 crops", "Quantising", "Comparing with torch"):
         assert words in done.stderr
     folder = home / "bundles" / "resnet18"
     manifest = manifest_of(folder)
@@ -63,8 +63,8 @@ def test_resnet18_in_int8_is_small_close_to_torch_and_answers(
     assert manifest["precision"] == "int8"
     assert manifest["activation_map"] == [7, 7]
     assert manifest["measured"]["max_logit_difference"] < 1e-3
-    assert manifest["calibration"]["samples"] in {100, 300}
-    assert manifest["calibration"]["estimator"] in {"minmax", "histogram", "nncf_default"}
+    assert manifest["calibration"]["samples"] in {50, 150}
+    assert manifest["calibration"]["estimator"] in {"minmax", "histogram"}
     assert set(manifest["built_with"]) == {"millisight", "torch", "torchvision", "openvino", "nncf"}
     assert manifest["preprocess"] == {
         "resize": 256,

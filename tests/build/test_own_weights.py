@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from millisight.build.checkpoint import read_checkpoint
+from millisight.errors import BadWeights
 from tests.command import Run
 
 
@@ -39,8 +40,15 @@ def manifest_of(home: Path, name: str = "resnet18") -> dict[str, Any]:
 @pytest.mark.parametrize("wrapper", ["state_dict", "model", "model_state_dict"])
 def test_each_usual_wrapper_of_a_state_dict_is_known(tmp_path: Path, wrapper: str) -> None:
     torch.save({wrapper: {"module.fc.bias": torch.ones(2)}, "epoch": 3}, tmp_path / "x.pth")
-    state = read_checkpoint(tmp_path / "x.pth")
+    state = read_checkpoint(tmp_path / "x.pth").state
     assert {name: value.tolist() for name, value in state.items()} == {"fc.bias": [1, 1]}
+
+
+def test_what_a_checkpoint_says_of_preprocessing_must_make_sense(tmp_path: Path) -> None:
+    told = {"state_dict": {"fc.bias": torch.ones(2)}, "millisight_preprocess": {"resize": -1}}
+    torch.save(told, tmp_path / "x.pth")
+    with pytest.raises(BadWeights, match="not a weights file"):
+        read_checkpoint(tmp_path / "x.pth")
 
 
 @pytest.mark.parametrize(

@@ -181,6 +181,10 @@ def test_the_kept_weights_build_the_same_bundle_again(
     assert first.labels == second.labels
     assert first.manifest.weights.sha256 == second.manifest.weights.sha256
     assert first.manifest.files["model.bin"] == second.manifest.files["model.bin"]
+    # Up to the rim, which ImageNet's geometry cuts off.
+    preprocess = second.manifest.preprocess
+    assert (preprocess.resize, preprocess.crop) == (224, 224)
+    assert preprocess == first.manifest.preprocess
 
 
 def test_weights_that_cannot_be_had_are_told_with_what_there_is(

@@ -2,22 +2,40 @@
 
 import pickle
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import torch
+from pydantic import ValidationError
 from torch import Tensor, nn
 
 from millisight.errors import BadWeights
+from millisight.manifest import Preprocess
 
 # Where training scripts put the state dict, and what DataParallel puts before each name.
 _WRAPPERS = ("state_dict", "model_state_dict", "model")
 _PREFIX = "module."
+_PREPROCESS = "millisight_preprocess"
 
 State = dict[str, Tensor]
 
 
-def read_checkpoint(path: Path) -> State:
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """What a file of weights says."""
+
+    state: State
+    preprocess: Preprocess | None = None
+    """What the network was trained to be given, where ``train`` has written the file."""
+
+    def content(self) -> dict[str, Any]:
+        """What to save, for PyTorch and for ``read_checkpoint``."""
+        told = {} if self.preprocess is None else {_PREPROCESS: self.preprocess.model_dump()}
+        return {_WRAPPERS[0]: self.state, **told}
+
+
+def read_checkpoint(path: Path) -> Checkpoint:
     """The state dict in ``path``, loaded without executing anything (``weights_only=True``).
 
     Raises ``BadWeights`` when it is not one.
@@ -29,6 +47,7 @@ def read_checkpoint(path: Path) -> State:
     # torch reports files that are not checkpoints through whatever its unpickler trips over.
     except (pickle.UnpicklingError, OSError, RuntimeError, ValueError, EOFError, KeyError) as error:
         raise _not_a_checkpoint(path) from error
+    preprocess = _preprocess_in(content, path)
     for wrapper in _WRAPPERS:
         if isinstance(content, dict) and isinstance(content.get(wrapper), dict):
             content = content[wrapper]
@@ -37,7 +56,17 @@ def read_checkpoint(path: Path) -> State:
     if not all(isinstance(value, Tensor) for value in content.values()):
         raise _not_a_checkpoint(path)
     state = cast("State", content)
-    return {name.removeprefix(_PREFIX): value for name, value in state.items()}
+    named = {name.removeprefix(_PREFIX): value for name, value in state.items()}
+    return Checkpoint(named, preprocess)
+
+
+def _preprocess_in(content: object, path: Path) -> Preprocess | None:
+    if not isinstance(content, dict) or _PREPROCESS not in content:
+        return None
+    try:
+        return Preprocess.model_validate(content[_PREPROCESS])
+    except ValidationError as error:
+        raise _not_a_checkpoint(path) from error
 
 
 def build_with(state: State, create: Callable[[int], nn.Module]) -> tuple[nn.Module, int]:

@@ -27,11 +27,10 @@ from millisight.runtime import Graph
 ESTIMATORS = {
     "minmax": RangeEstimatorParametersSet.MINMAX,
     "histogram": RangeEstimatorParametersSet.HISTOGRAM,
-    "nncf_default": None,
 }
 """Range estimators for activations that are tried, by the name the manifest gives them."""
 
-_TRIED_ON = 100
+_TRIED_ON = 50
 """Samples that an estimator is tried on; the one that is chosen is then given all."""
 
 

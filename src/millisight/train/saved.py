@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from millisight.build.checkpoint import Checkpoint
 from millisight.build.kept import PICTURES, WEIGHTS, Sides, sides_as_json
 from millisight.drafts import new_file
 from millisight.errors import NotWritten
@@ -45,13 +46,13 @@ class Saved:
         """Keep ``state``, tensors and plain values. Raises ``NotWritten``."""
         self._save({"key": self._key, "state": state}, STATE)
 
-    def finish(self, weights: dict[str, Any], labels: tuple[str, ...], sides: Sides) -> Path:
-        """Keep the trained state dict, the names of its classes and the list of the pictures;
-        returns the file of weights.
+    def finish(self, trained: Checkpoint, labels: tuple[str, ...], sides: Sides) -> Path:
+        """Keep what was trained, the names of its classes and the list of the pictures; returns
+        the file of weights.
 
         Raises ``NotWritten``.
         """
-        self._save(weights, WEIGHTS)
+        self._save(trained.content(), WEIGHTS)
         self._note("".join(f"{label}\n" for label in labels), LABELS)
         self._note(sides_as_json(sides), PICTURES)
         return self.folder / WEIGHTS

@@ -14,7 +14,7 @@ from torch import Tensor
 from millisight.build.steps import Bar, Step
 from millisight.manifest import Epoch
 from millisight.train.augment import Batches, Crops
-from millisight.train.base import Base
+from millisight.train.base import Base, keep_first_layers
 from millisight.train.loop import Loop, Score, measure
 from millisight.train.plan import BUILD_SECONDS, MAX_EPOCHS, epochs_within, recipe_for
 from millisight.train.saved import Saved
@@ -24,7 +24,7 @@ Say = Callable[[str], None]
 
 _PATIENCE = 1 / 3
 """Part of the planned epochs without a better one after which training stops."""
-_LEAST_PATIENCE = 5
+_LEAST_PATIENCE = 10
 
 
 @dataclass(slots=True)
@@ -104,6 +104,8 @@ class Session:
         self._saved = saved
         self._seed = seed
         self._say = say
+        if base.pretrained:
+            keep_first_layers(base.module)
         bf16 = "BF16" in ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
         self._loop = Loop(base.module, recipe_for(base), train, torch.tensor(weights), bf16=bf16)
         if reached.loop:
@@ -196,10 +198,3 @@ class Session:
         fitting = epochs_within(budget.left(spent), self._loop.recipe, pace, self.reached.progress)
         least = 0 if self._pretrained or done else 1
         return min(max(fitting, least), MAX_EPOCHS[self._pretrained] - done)
-
-
-def first_state(base: Base, validation: Batches, *, seconds: float) -> Reached:
-    """What is reached when the last layer is fitted, or when nothing is."""
-    weights = copy.deepcopy(base.module.state_dict())
-    score = measure(base.module, validation) if base.pretrained else Score(math.inf, 0.0)
-    return Reached(weights=weights, score=score, seconds=seconds)

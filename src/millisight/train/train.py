@@ -1,6 +1,8 @@
 """``train_bundle``: from a folder of pictures to a bundle."""
 
 import contextlib
+import copy
+import math
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -11,6 +13,7 @@ from typing import Any
 import torch
 
 from millisight.build.calibrate import paths_set
+from millisight.build.checkpoint import Checkpoint
 from millisight.build.kept import Sides, training_folder
 from millisight.build.pipeline import Material, assemble
 from millisight.build.steps import Step
@@ -23,10 +26,11 @@ from millisight.settings import Settings
 from millisight.train.augment import Batches
 from millisight.train.base import Base, make_base
 from millisight.train.head import fit_head
+from millisight.train.loop import Score, measure
 from millisight.train.pixels import decode_all
 from millisight.train.plan import class_weights
 from millisight.train.saved import Saved
-from millisight.train.session import Budget, Reached, Say, Session, first_state
+from millisight.train.session import Budget, Reached, Say, Session
 from millisight.train.survey import Dataset, survey
 from millisight.train.upright import have_no_top
 
@@ -75,7 +79,8 @@ def train_bundle(options: TrainOptions, settings: Settings, step: Step, say: Say
     with _decoded(data, base, saved.folder, step) as sides:
         reached = _reach(options, base, sides, saved, state, spent, step, say)
     base.module.load_state_dict(reached.weights)
-    file = saved.finish(reached.weights, data.labels, Sides(data.train, data.validation))
+    trained = Checkpoint(reached.weights, base.preprocess)
+    file = saved.finish(trained, data.labels, Sides(data.train, data.validation))
     bundle = assemble(
         _material(options, data, base, reached, file, spent(), step),
         target=store(settings.home) / options.name,
@@ -146,12 +151,11 @@ def _reach(
         reached = Reached.of(state)
         say(f"Going on from what an earlier run has reached: {reached.score.top1:.2f} %.")
     else:
-        if base.pretrained:
-            fit_head(
-                base, sides.train, weights, sides.scratch,
-                seed=options.seed, left=lambda: budget.left(spent()), step=step,
-            )  # fmt: skip
-        reached = first_state(base, sides.validation, seconds=spent())
+        score = _with_last_layer(
+            base, sides, weights, options.seed, lambda: budget.left(spent()), step
+        )
+        kept = copy.deepcopy(base.module.state_dict())
+        reached = Reached(weights=kept, score=score, seconds=spent())
         saved.write(reached.state())
         if base.pretrained:
             say(f"The last layer alone: validation top-1 {reached.score.top1:.2f} %.")
@@ -166,6 +170,24 @@ def _reach(
         )  # fmt: skip
         session.run(budget, spent, step)
     return reached
+
+
+def _with_last_layer(
+    base: Base,
+    sides: _Sides,
+    weights: list[float],
+    seed: int,
+    left: Callable[[], float],
+    step: Step,
+) -> Score:
+    """What is known once the last layer is fitted, within the seconds that are ``left``; nothing
+    where there are no layers before it that know something."""
+    if not base.pretrained:
+        return Score(loss=math.inf, top1=0.0)
+    score = fit_head(
+        base, sides.train, sides.validation, weights, sides.scratch, seed=seed, left=left, step=step
+    )
+    return score or measure(base.module, sides.validation)
 
 
 def _material(

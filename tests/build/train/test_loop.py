@@ -1,0 +1,54 @@
+"""What an epoch changes of a network, and what it leaves as published weights have it."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from millisight.train.augment import Batches
+from millisight.train.base import Base, keep_first_layers, make_base
+from millisight.train.loop import Loop, measure
+from millisight.train.plan import recipe_for
+
+MODEL = "shufflenet_v2_x0_5"
+
+
+NO_STEP: Any = None
+"""Nothing is downloaded that would tell how far it is."""
+
+
+def an_epoch(base: Base) -> dict[str, torch.Tensor]:
+    """The state of the network of ``base`` after going through twelve pictures once."""
+    side = base.preprocess.resize
+    pixels = np.random.default_rng(3).integers(0, 256, (12, side, side, 3), np.uint8)
+    pictures = Batches(pixels, [0, 1] * 6, base.preprocess)
+    loop = Loop(base.module, recipe_for(base), pictures, torch.ones(2), bf16=False)
+    seen: list[float] = []
+    loop.epoch(1, 0.3, 0.6, seen.append)
+    assert sum(seen) == 1
+    assert 0 <= measure(loop.averaged, pictures).top1 <= 100
+    return base.module.state_dict()
+
+
+def test_a_published_network_keeps_its_first_layers_and_its_statistics(
+    weights_of: Callable[..., Path],
+) -> None:
+    base = make_base(str(weights_of(MODEL, 5)), MODEL, 2, mirror="", step=NO_STEP)
+    keep_first_layers(base.module)
+    before = {name: value.clone() for name, value in base.module.state_dict().items()}
+    after = an_epoch(base)
+    changed = {name for name, value in after.items() if not torch.equal(value, before[name])}
+    assert not any("running" in name for name in changed)
+    assert "conv1.0.weight" not in changed
+    assert {"conv5.0.weight", "conv5.1.weight", "fc.weight"} <= changed
+    kept = sum(one.numel() for one in base.module.parameters() if not one.requires_grad)
+    assert 0 < kept <= 0.1 * sum(one.numel() for one in base.module.parameters())
+
+
+def test_a_network_from_nothing_learns_all_of_it() -> None:
+    base = make_base("none", "resnet18", 2, mirror="", step=NO_STEP)
+    before = {name: value.clone() for name, value in base.module.state_dict().items()}
+    after = an_epoch(base)
+    assert not [name for name, value in after.items() if torch.equal(value, before[name])]
