@@ -15,8 +15,9 @@ from tests.command import Run
 
 @pytest.mark.parametrize(
     ("model", "maps"),
-    [pytest.param("regnet_y_400mf", [7, 7], marks=pytest.mark.long), ("mobilenet_v3_small", None)],
+    [("regnet_y_400mf", [7, 7]), ("mobilenet_v3_small", None)],
 )
+@pytest.mark.long
 def test_other_torchvision_models_are_built_by_name(
     millisight: Run,
     home: Path,

@@ -180,6 +180,7 @@ def test_a_report_that_was_changed_is_noticed(built: Built, tmp_path: Path) -> N
         shutil.copy(built.folder / name, copy)
 
 
+@pytest.mark.long
 def test_of_few_pictures_nothing_is_concluded(
     millisight: Run, home: Path, case: Case, tmp_path: Path
 ) -> None:
