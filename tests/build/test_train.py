@@ -122,7 +122,8 @@ def test_what_was_trained_is_compared_by_its_name_on_the_pictures_of_its_trainin
 def test_an_interrupted_run_goes_on_and_ends_as_if_nothing_had_happened(
     data: Path, millisight: Run, home: Path, bundle_of: Callable[[str], Bundle]
 ) -> None:
-    wanted = ("train", data, "--base", "none", "--epochs", "3", "--precision", "float32")
+    network = ("--base", "none", "--architecture", "shufflenet_v2_x0_5")
+    wanted = ("train", data, *network, "--epochs", "3", "--precision", "float32")
     whole = millisight(*wanted, "--name", "whole", "--json")
     assert whole.returncode == 0, whole.stderr
     assert json.loads(whole.stdout)["manifest"]["training"]["epochs"] == 3
