@@ -104,21 +104,28 @@ class Loop:
             module, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True
         )
 
-    def epoch(self, seed: int, start: float, end: float, advance: Callable[[float], None]) -> float:
-        """Go through all pictures once, from ``start`` to ``end`` of the whole training.
+    def epoch(
+        self,
+        seed: int,
+        start: float,
+        end: float,
+        advance: Callable[[float], None],
+        part: float = 1.0,
+    ) -> float:
+        """Go through ``part`` of the pictures, from ``start`` to ``end`` of the whole training.
 
-        Everything random follows from ``seed``. ``advance`` is told each step's part of an epoch.
+        Everything random follows from ``seed``. ``advance`` is told of each step's part of this.
         Returns the mean loss.
         """
+        steps = max(1, int(self.steps * part))
         torch.manual_seed(seed)
         generator = torch.Generator().manual_seed(seed)
         crops = self.recipe.crops_at(start)
         self._learn(self.module)
         total = 0.0
-        for number, (inputs, classes) in enumerate(
-            self._train.varied(self.recipe.batch, crops, generator)
-        ):
-            progress = start + (end - start) * number / self.steps
+        batches = islice(self._train.varied(self.recipe.batch, crops, generator), steps)
+        for number, (inputs, classes) in enumerate(batches):
+            progress = start + (end - start) * number / steps
             for group in self._optimizer.param_groups:
                 group["lr"] = self.recipe.learning_rate * one_cycle(progress)
             loss = self._loss_of(self.module, inputs, classes)
@@ -127,8 +134,8 @@ class Loop:
             self._optimizer.step()
             self.averaged.update_parameters(self.module)
             total += loss.item()
-            advance(1 / self.steps)
-        return round(total / self.steps, 4)
+            advance(1 / steps)
+        return round(total / steps, 4)
 
     def epoch_seconds(self, crops: Crops) -> float:
         """How long an epoch of ``crops`` takes here, from a few steps of a copy."""

@@ -74,8 +74,10 @@ def class_weights(counts: Sequence[int]) -> list[float]:
     return [weight / mean for weight in raw]
 
 
-def epochs_within(seconds: float, recipe: Recipe, pace: dict[Crops, float], progress: float) -> int:
-    """How many whole epochs fit into ``seconds`` from ``progress``, 0…1, on.
+def epochs_within(
+    seconds: float, recipe: Recipe, pace: dict[Crops, float], progress: float
+) -> float:
+    """How many epochs fit into ``seconds`` from ``progress``, 0…1, on.
 
     ``pace`` gives the seconds of one at each stage.
     """
@@ -84,4 +86,4 @@ def epochs_within(seconds: float, recipe: Recipe, pace: dict[Crops, float], prog
         part = max(0.0, min(until, 1.0) - before)
         mean += part / (1 - progress) * pace[crops]
         before += part
-    return max(0, int(seconds / mean))
+    return max(0.0, seconds / mean)

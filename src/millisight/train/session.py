@@ -26,6 +26,9 @@ _PATIENCE = 1 / 3
 """Part of the planned epochs without a better one after which training stops."""
 _LEAST_PATIENCE = 10
 
+_LEAST_PART = 0.2
+"""Of a last epoch. The learning rate ends low in it, however short it is: that pays."""
+
 
 @dataclass(slots=True)
 class Reached:
@@ -122,7 +125,7 @@ class Session:
             if self.reached.progress == 0.0:
                 self._say("There is no time left to train the whole network.")
             return
-        self._say(f"{left} epochs {'fit' if budget.epochs is None else 'to go'}.")
+        self._say(f"{math.ceil(left)} epochs {'fit' if budget.epochs is None else 'to go'}.")
         with step("Training the whole network", total=1.0 - self.reached.progress) as bar:
             while left and not self._is_idle(left):
                 began = time.monotonic()
@@ -137,12 +140,16 @@ class Session:
                 }
                 left = self._affordable(budget, spent(), pace)
 
-    def _epoch(self, left: int, spent: Callable[[], float], bar: Bar) -> None:
+    def _epoch(self, left: float, spent: Callable[[], float], bar: Bar) -> None:
         reached, number = self.reached, len(self.reached.curves)
         start = reached.progress
-        end = start + (1 - start) / left
+        end = start + (1 - start) / max(1.0, left)
         loss = self._loop.epoch(
-            self._seed + number, start, end, lambda part: bar.advance(part * (end - start))
+            self._seed + number,
+            start,
+            end,
+            lambda part: bar.advance(part * (end - start)),
+            part=min(1.0, left),
         )
         score = measure(self._loop.averaged, self._validation)
         reached.since_best += 1
@@ -162,11 +169,11 @@ class Session:
         reached.loop, reached.seconds = self._loop.state(), spent()
         self._saved.write(reached.state())
         self._say(
-            f"  epoch {number + 1} of {number + left}: loss {loss:.3f}, "
+            f"  epoch {number + 1} of {number + math.ceil(left)}: loss {loss:.3f}, "
             f"validation top-1 {score.top1:.2f} %, {spent() / 60:.1f} minutes in"
         )
 
-    def _is_idle(self, left: int) -> bool:
+    def _is_idle(self, left: float) -> bool:
         """Whether nothing has become better for so long that nothing will."""
         patience = max(_LEAST_PATIENCE, (len(self.reached.curves) + left) * _PATIENCE)
         if self.reached.since_best >= patience:
@@ -188,8 +195,8 @@ class Session:
         larger = (self._crop / crops.size) ** 2
         return len(self._validation) / len(self._train) * larger / 3
 
-    def _affordable(self, budget: Budget, spent: float, pace: dict[Crops, float]) -> int:
-        """Epochs that are still to come."""
+    def _affordable(self, budget: Budget, spent: float, pace: dict[Crops, float]) -> float:
+        """Epochs that are still to come: whole ones, or a part of one where that is the last."""
         done = len(self.reached.curves)
         if budget.epochs is not None:
             return max(0, budget.epochs - done)
@@ -197,4 +204,9 @@ class Session:
             return 0
         fitting = epochs_within(budget.left(spent), self._loop.recipe, pace, self.reached.progress)
         least = 0 if self._pretrained or done else 1
-        return min(max(fitting, least), MAX_EPOCHS[self._pretrained] - done)
+        if done and fitting < 1:
+            # However little is gone through, all is validated.
+            validating = self._validating(self._loop.recipe.crops_at(self.reached.progress))
+            part = fitting * (1 + validating) - validating
+            return part if part >= _LEAST_PART else 0
+        return min(max(int(fitting), least), MAX_EPOCHS[self._pretrained] - done)

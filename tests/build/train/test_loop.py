@@ -1,6 +1,7 @@
 """What an epoch changes of a network, and what it leaves as published weights have it."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +21,19 @@ NO_STEP: Any = None
 
 
 def an_epoch(base: Base) -> dict[str, torch.Tensor]:
-    """The state of the network of ``base`` after going through twelve pictures once."""
+    """The state of the network of ``base`` after going through twelve pictures, then through
+    two thirds of them again."""
     side = base.preprocess.resize
     pixels = np.random.default_rng(3).integers(0, 256, (12, side, side, 3), np.uint8)
     pictures = Batches(pixels, [0, 1] * 6, base.preprocess)
-    loop = Loop(base.module, recipe_for(base), pictures, torch.ones(2), bf16=False)
+    recipe = replace(recipe_for(base), batch=4)
+    loop = Loop(base.module, recipe, pictures, torch.ones(2), bf16=False)
     seen: list[float] = []
     loop.epoch(1, 0.3, 0.6, seen.append)
-    assert sum(seen) == 1
+    assert seen == [1 / 3] * 3
+    seen.clear()
+    loop.epoch(1, 0.6, 0.9, seen.append, part=0.7)
+    assert seen == [1 / 2] * 2
     assert 0 <= measure(loop.averaged, pictures).top1 <= 100
     return base.module.state_dict()
 
