@@ -1,8 +1,8 @@
 """INT8 by NNCF's post-training quantisation, with the range estimator that suits the model.
 
-How the range of each activation is taken decides the accuracy. One that averages over pictures
-clips the unusual ones; one that takes the extremes wastes resolution on outliers. Which is better
-depends on the model and the pictures, so each is tried and judged on pictures that were not used.
+How the range of each activation is taken decides the accuracy. Taking the extremes wastes
+resolution on outliers; a histogram clips them. Which is better depends on the model and the
+pictures, so each is tried and judged on pictures that were not used.
 """
 
 import contextlib

@@ -105,21 +105,18 @@ def _stations(
     stations: dict[str, Station] = {}
     try:
         names = [name for name in hall.folders if name not in found.failed]
-        if keep_loaded:
-            for name in names:
-                with step(f"Loading {name} on {cores_in_words(threads)}"):
-                    stations[name] = hall.station(name, threads)
-                    with _failing(name, stations, found):
-                        found.loaded[name] = stations[name].loaded()
-        else:
-            # How long that takes is not kept, so all load at once, spread over the cores.
-            places = max(1, len(hall.cores.mask) // threads)
-            with step(f"Loading all on {cores_in_words(threads)}"):
-                for number, name in enumerate(names):
+        # Where it is not kept how long that takes, all load at once, spread over the cores.
+        groups = {name: [name] for name in names} if keep_loaded else {"all": names}
+        places = max(1, len(hall.cores.mask) // threads)
+        for title, group in groups.items():
+            with step(f"Loading {title} on {cores_in_words(threads)}"):
+                for number, name in enumerate(group):
                     stations[name] = hall.station(name, threads, number % places * threads)
-                for name in names:
+                for name in group:
                     with _failing(name, stations, found):
-                        stations[name].loaded()
+                        loaded = stations[name].loaded()
+                        if keep_loaded:
+                            found.loaded[name] = loaded
         yield stations
     finally:
         for station in stations.values():

@@ -203,10 +203,10 @@ class Session:
         if self.reached.progress >= 1.0:
             return 0
         fitting = epochs_within(budget.left(spent), self._loop.recipe, pace, self.reached.progress)
-        least = 0 if self._pretrained or done else 1
         if done and fitting < 1:
             # However little is gone through, all is validated.
             validating = self._validating(self._loop.recipe.crops_at(self.reached.progress))
             part = fitting * (1 + validating) - validating
             return part if part >= _LEAST_PART else 0
+        least = 0 if self._pretrained else 1
         return min(max(int(fitting), least), MAX_EPOCHS[self._pretrained] - done)
