@@ -147,8 +147,12 @@ def test_everything_can_be_done_with_the_keyboard(page: Page, picture: Path) -> 
         page.keyboard.press("Enter")
     chooser.value.set_files(picture)
     expect(page.locator("#name")).to_have_text("picture.jpg")
+    # The name is there before the answer, and the strip is in the order of the answers.
+    expect(page.locator(ROWS)).to_have_count(3)
     focus(page, "#examples button")
     page.keyboard.press("Space")
+    expect(page.locator("#name")).to_have_text("cat.avif")
+    expect(page.locator("#answer")).not_to_have_class("waiting")
     expect(page.locator(ROWS).first).to_contain_text("Egyptian cat")
     focus(page, "#k")
     page.keyboard.press("ArrowUp")
