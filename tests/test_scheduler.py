@@ -221,40 +221,30 @@ def test_what_cannot_be_in_time_is_refused_at_once_and_told_when_to_come_again()
     assert len(scheduler) == 2
 
 
-def planned(scheduler: Scheduler[int]) -> int:
-    """How many items are admitted that may take a thousand seconds."""
+def planned(scheduler: Scheduler[int], now: float = 0) -> int:
+    """How many items are admitted at ``now`` that may take a thousand seconds."""
     for count in range(1000):
         try:
-            scheduler.admit(count, ONLY, now=0, deadline=1000)
+            scheduler.admit(count, ONLY, now=now, deadline=now + 1000)
         except Overloaded:
             return count
     raise AssertionError("none was refused")
 
 
-def test_after_items_that_were_late_more_time_is_left_over_and_later_less_again() -> None:
-    calm, late, early = (learnt(10, max_queue=1000) for _ in range(3))
-    usual = planned(calm)
-    assert planned(late) == usual
-    assert late.next_turn(2000).expired == list(range(usual))
-    fewer = planned(late)
-    assert usual * 0.9 < fewer < usual
-    assert late.next_turn(2000).expired
-    assert planned(late) < fewer
-
-    for _ in range(500):
-        late.next_turn(2000)
-        late.finished(ONLY, 1, 10)
-        late.admit(0, ONLY, now=0, deadline=NEVER)
-        late.next_turn(0)
-    assert planned(late) >= usual - 1
-
-    # One that nobody planned for: it came when nothing waited, with hardly any time.
-    early.finished(ONLY, 1, 10)
-    early.admit(0, ONLY, now=0, deadline=1)
-    assert early.next_turn(5).expired == [0]
-    early.admit(0, ONLY, now=5, deadline=NEVER)
-    assert early.next_turn(5).run
-    assert planned(early) == usual
+def test_a_queue_that_does_not_empty_is_kept_short_and_a_burst_may_fill_an_empty_one() -> None:
+    scheduler = learnt(10, max_queue=1000)
+    burst = planned(scheduler)
+    assert burst == 850 // 10 - 1  # One is under way.
+    assert planned(scheduler, now=500) == 0
+    waiting = burst
+    for now in range(510, 1000, 10):
+        scheduler.finished(ONLY, 1, 10)
+        assert scheduler.next_turn(now).run
+        waiting += planned(scheduler, now) - 1
+        assert waiting == len(scheduler) >= 400 // 10 - 1
+    assert waiting == 400 // 10 - 1
+    assert len(scheduler.drop(lambda _: True)) == waiting
+    assert planned(scheduler, now=1000) == burst
 
 
 def test_a_full_queue_says_how_long_it_takes_to_empty() -> None:

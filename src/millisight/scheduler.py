@@ -11,7 +11,7 @@ The laws of this file:
   shared out evenly among the lanes that are free.
 - A refused item changes nothing. None is refused while nothing waits and a lane is free.
 - What is admitted can be expected to run before its deadline, by the time that items of each kind
-  took so far. The more were late nevertheless, the more time is left over.
+  took so far. More time is left over where the queue has not been empty for long.
 
 A kind is what may not be mixed: the pictures of one network. Time is an argument, in seconds; there
 is no clock, thread or event loop here.
@@ -28,13 +28,13 @@ from millisight.errors import Overloaded
 _SMOOTHING = 0.1
 """Weight of the newest batch in the running mean of what an item takes."""
 
-_MOST_PLANNED, _LEAST_PLANNED = 0.85, 0.4
-"""Share of the time left that may be planned for. What items take varies, and one that is admitted
-and then late costs its work twice: it is thrown away, and was not done for another."""
-
-_LESS, _MORE = 0.95, 0.005
-"""What the share is multiplied by when an item that was planned for expires, and what part of the
-way back it goes with each batch. A machine that others use too is slower for seconds at a time."""
+_BURST, _STANDING = 0.85, 0.4
+"""Share of the time left that may be planned for: while a queue fills, and once something has
+waited at every moment for as long as the second of them. Where more keeps coming than can be done,
+a long queue answers no more items than a short one, only later (Nichols and Jacobson 2012,
+"Controlling Queue Delay"); and what is admitted and then late costs its work twice: it is thrown
+away, and was not done for another. A machine that others use too is slower for seconds at a time.
+"""
 
 Item = TypeVar("Item")
 
@@ -56,8 +56,6 @@ class _Waiting(Generic[Item]):
     item: Item
     arrived: float
     deadline: float
-    planned: bool
-    """Whether it was to wait for others, and was expected to be in time nevertheless."""
 
 
 @dataclass(slots=True)
@@ -80,7 +78,7 @@ class Scheduler(Generic[Item]):
         self.max_wait = max_wait
         self.lanes = lanes
         self._free = lanes
-        self._share = _MOST_PLANNED
+        self._filling_since = 0.0
         # In the order of their turns: the kind that ran last stands last.
         self._queues: dict[Hashable, _Queue[Item]] = {}
 
@@ -115,14 +113,21 @@ class Scheduler(Generic[Item]):
                 retry_after=work / self.lanes,
             )
         wait = self.expected_wait(kind)
-        late = wait + queue.service - self._share * (deadline - now)
+        late = wait + queue.service - self._share(now, deadline) * (deadline - now)
         if late > 0 and now < deadline and wait:
             raise Overloaded(
                 f"The server is busy: the answer could come {late:.1f} s too late.",
                 hint="Try again in a moment, or allow more time.",
                 retry_after=late,
             )
-        queue.waiting.append(_Waiting(item, now, deadline, wait > 0))
+        if not len(self):
+            self._filling_since = now
+        queue.waiting.append(_Waiting(item, now, deadline))
+
+    def _share(self, now: float, deadline: float) -> float:
+        """What part of the time up to ``deadline`` may be planned for."""
+        stands = len(self) and now - self._filling_since > _STANDING * (deadline - now)
+        return _STANDING if stands else _BURST
 
     def expected_wait(self, kind: Hashable) -> float:
         """How long an item of ``kind`` that comes now will wait at most, if all take what those
@@ -159,11 +164,9 @@ class Scheduler(Generic[Item]):
 
         A turn with a batch holds a lane until ``finished`` is told.
         """
-        expired = [entry for queue in self._queues.values() for entry in _expire(queue, now)]
-        if any(entry.planned for entry in expired):
-            self._share = max(_LEAST_PLANNED, _LESS * self._share)
+        expired = [item for queue in self._queues.values() for item in _expire(queue, now)]
         turn = self._next_batch(now)
-        turn.expired.extend(entry.item for entry in expired)
+        turn.expired.extend(expired)
         return turn
 
     def _next_batch(self, now: float) -> Turn[Item]:
@@ -194,7 +197,6 @@ class Scheduler(Generic[Item]):
     def finished(self, kind: Hashable, count: int, took: float) -> None:
         """A batch of ``count`` items of ``kind`` has run in ``took``; its lane is free."""
         self._free += 1
-        self._share += _MORE * (_MOST_PLANNED - self._share)
         queue = self._queues[kind]
         newest = took / count
         # The first is all that is known.
@@ -202,9 +204,9 @@ class Scheduler(Generic[Item]):
         queue.service += weight * (newest - queue.service)
 
 
-def _expire(queue: _Queue[Item], now: float) -> list[_Waiting[Item]]:
+def _expire(queue: _Queue[Item], now: float) -> list[Item]:
     """Take out of ``queue`` what has a deadline that has passed."""
-    expired = [entry for entry in queue.waiting if entry.deadline <= now]
+    expired = [entry.item for entry in queue.waiting if entry.deadline <= now]
     if expired:
         queue.waiting = deque(entry for entry in queue.waiting if entry.deadline > now)
     return expired
