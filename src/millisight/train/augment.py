@@ -40,6 +40,11 @@ class Batches:
     def __len__(self) -> int:
         return len(self.classes)
 
+    def some(self, count: int) -> "Batches":
+        """About ``count`` of the pictures, or all: every so many-th."""
+        chosen = slice(None, None, max(1, len(self) // count))
+        return Batches(self.pixels[chosen], self.classes[chosen].tolist(), self._preprocess)
+
     @property
     def middle(self) -> Pixels:
         """All pictures as serving cuts them: uint8 ``(n, crop, crop, 3)``."""
@@ -55,12 +60,10 @@ class Batches:
             cut = np.array(self.middle[first : first + batch])
             yield self._normalise(torch.from_numpy(cut).permute(0, 3, 1, 2))
 
-    def varied(
-        self, batch: int, crops: Crops, generator: torch.Generator
-    ) -> Iterator[tuple[Tensor, Tensor]]:
-        """Inputs ``(b, 3, size, size)`` and classes ``(b,)``, each picture once.
+    def varied(self, batch: int, crops: Crops, order: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+        """Inputs ``(b, 3, size, size)`` of the pictures in ``order``, and which ``(b,)`` they are.
 
-        The order follows from ``generator``, variations from torch's own.
+        Variations follow from torch's own generator.
         """
         vary = v2.Compose(
             [
@@ -75,14 +78,13 @@ class Batches:
                 v2.ColorJitter(_JITTER, _JITTER, _JITTER),
             ]
         )
-        order = torch.randperm(len(self), generator=generator)
         # The last few would be a batch too small for batch normalisation.
         for chosen in order.split(batch)[: max(1, len(order) // batch)]:
             pictures = [
                 vary(torch.from_numpy(np.array(self.pixels[index])).permute(2, 0, 1))
                 for index in chosen.tolist()
             ]
-            yield self._normalise(torch.stack(pictures)), self.classes[chosen]
+            yield self._normalise(torch.stack(pictures)), chosen
 
     def _normalise(self, pixels: Tensor) -> Tensor:
         scaled = (pixels.float() - self._mean) / self._std

@@ -11,8 +11,10 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from millisight.train.attention import Attention
 from millisight.train.augment import Batches, Crops
 
 LABEL_SMOOTHING = 0.1
@@ -37,6 +39,8 @@ class Recipe:
     batch: int
     keep_statistics: bool
     """Whether batch normalisation goes on with the means and deviations it knows."""
+    focus: float
+    """How much more often the hardest pictures are gone through than the easiest."""
     stages: tuple[tuple[float, Crops], ...]
     """What pictures are cut to, each with the part of the epochs up to which it holds."""
 
@@ -70,7 +74,7 @@ def one_cycle(progress: float) -> float:
 
 def score_of(logits: Tensor, classes: Tensor) -> Score:
     """What ``logits``, shape ``(n, classes)``, are worth where ``classes``, ``(n,)``, is right."""
-    loss = nn.functional.cross_entropy(logits, classes).item()
+    loss = cross_entropy(logits, classes).item()
     right = (logits.argmax(1) == classes).float().mean().item()
     return Score(round(loss, 4), round(100 * right, 2))
 
@@ -96,6 +100,7 @@ class Loop:
         """Steps of an epoch."""
         self._train = train
         self._bf16 = bf16
+        self._attention = Attention(len(train), recipe.focus)
         self._loss = nn.CrossEntropyLoss(weights, label_smoothing=LABEL_SMOOTHING)
         self._optimizer = _optimizer(module, recipe)
         # The average reaches back about one epoch.
@@ -112,7 +117,8 @@ class Loop:
         advance: Callable[[float], None],
         part: float = 1.0,
     ) -> float:
-        """Go through ``part`` of the pictures, from ``start`` to ``end`` of the whole training.
+        """Go through ``part`` of as many pictures as there are, from ``start`` to ``end`` of the
+        whole training.
 
         Everything random follows from ``seed``. ``advance`` is told of each step's part of this.
         Returns the mean loss.
@@ -123,12 +129,15 @@ class Loop:
         crops = self.recipe.crops_at(start)
         self._learn(self.module)
         total = 0.0
-        batches = islice(self._train.varied(self.recipe.batch, crops, generator), steps)
-        for number, (inputs, classes) in enumerate(batches):
+        order = self._attention.draw(generator)
+        batches = islice(self._train.varied(self.recipe.batch, crops, order), steps)
+        for number, (inputs, chosen) in enumerate(batches):
             progress = start + (end - start) * number / steps
             for group in self._optimizer.param_groups:
                 group["lr"] = self.recipe.learning_rate * one_cycle(progress)
-            loss = self._loss_of(self.module, inputs, classes)
+            logits, classes = self._logits_of(self.module, inputs), self._train.classes[chosen]
+            self._attention.note(chosen, cross_entropy(logits.detach(), classes, reduction="none"))
+            loss = self._loss(logits, classes)
             self._optimizer.zero_grad()
             loss.backward()
             self._optimizer.step()
@@ -141,10 +150,10 @@ class Loop:
         """How long an epoch of ``crops`` takes here, from a few steps of a copy."""
         twin = copy.deepcopy(self.module)
         self._learn(twin)
-        batches = self._train.varied(self.recipe.batch, crops, torch.Generator())
+        batches = self._train.varied(self.recipe.batch, crops, torch.randperm(len(self._train)))
         times, began = [], time.perf_counter()
-        for inputs, classes in islice(batches, _TIMED_STEPS):
-            self._loss_of(twin, inputs, classes).backward()
+        for inputs, chosen in islice(batches, _TIMED_STEPS):
+            self._loss(self._logits_of(twin, inputs), self._train.classes[chosen]).backward()
             times.append(time.perf_counter() - began)
             began = time.perf_counter()
         return min(times) * self.steps
@@ -157,11 +166,10 @@ class Loop:
                 if isinstance(part, nn.BatchNorm1d | nn.BatchNorm2d):
                     part.eval()
 
-    def _loss_of(self, module: nn.Module, inputs: Tensor, classes: Tensor) -> Tensor:
+    def _logits_of(self, module: nn.Module, inputs: Tensor) -> Tensor:
         with self._precision():
-            logits = module(inputs)
-        loss: Tensor = self._loss(logits.float(), classes)
-        return loss
+            logits: Tensor = module(inputs)
+        return logits.float()
 
     def _precision(self) -> AbstractContextManager[Any]:
         return torch.autocast("cpu", torch.bfloat16) if self._bf16 else nullcontext()
@@ -172,6 +180,7 @@ class Loop:
             "module": self.module.state_dict(),
             "averaged": self.averaged.state_dict(),
             "optimizer": self._optimizer.state_dict(),
+            "losses": self._attention.losses,
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -179,6 +188,7 @@ class Loop:
         self.module.load_state_dict(state["module"])
         self.averaged.load_state_dict(state["averaged"])
         self._optimizer.load_state_dict(state["optimizer"])
+        self._attention.losses = state["losses"]
 
 
 def _optimizer(module: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:

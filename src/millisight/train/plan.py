@@ -27,6 +27,7 @@ def recipe_for(base: Base) -> Recipe:
             weight_decay=0.05,
             batch=32,
             keep_statistics=True,
+            focus=1,
             stages=((0.6, _crops(base, 5 / 7, _most)), (math.inf, _crops(base, 1, _most))),
         )
     small, large = (_crops(base, part, _as_large_as_served) for part in (3 / 5, 4 / 5))
@@ -37,6 +38,7 @@ def recipe_for(base: Base) -> Recipe:
         weight_decay=5e-4,
         batch=16,
         keep_statistics=False,
+        focus=5,
         stages=((0.7, small), (math.inf, large)),
     )
 

@@ -28,11 +28,12 @@ from millisight.train.base import Base, make_base
 from millisight.train.head import fit_head
 from millisight.train.loop import Score, measure
 from millisight.train.pixels import decode_all
-from millisight.train.plan import class_weights
+from millisight.train.plan import class_weights, recipe_for
 from millisight.train.saved import Saved
 from millisight.train.session import Budget, Reached, Say, Session
 from millisight.train.survey import Dataset, survey
 from millisight.train.upright import have_no_top
+from millisight.train.whiten import whiten_first_layer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +68,7 @@ def train_bundle(options: TrainOptions, settings: Settings, step: Step, say: Say
     data = look(options, step, say)
     mirror = settings.weights_mirror
     base = make_base(options.base, options.architecture, len(data.labels), mirror=mirror, step=step)
-    saved = Saved(training_folder(settings.home, options.name), _key(options, data))
+    saved = Saved(training_folder(settings.home, options.name), _key(options, data, base))
     if options.fresh:
         saved.forget()
     state = saved.read()
@@ -102,10 +103,14 @@ def look(options: TrainOptions, step: Step, say: Say) -> Dataset:
     return data
 
 
-def _key(options: TrainOptions, data: Dataset) -> dict[str, Any]:
+def _key(options: TrainOptions, data: Dataset, base: Base) -> dict[str, Any]:
     """What must be the same for a training to be gone on with."""
     names = ("base", "architecture", "head_only", "seed")
-    return {"data": data.fingerprint, **{name: getattr(options, name) for name in names}}
+    return {
+        "data": data.fingerprint,
+        "recipe": repr(recipe_for(base)),
+        **{name: getattr(options, name) for name in names},
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,8 +186,9 @@ def _with_last_layer(
     step: Step,
 ) -> Score:
     """What is known once the last layer is fitted, within the seconds that are ``left``; nothing
-    where there are no layers before it that know something."""
+    where there are no layers before it that know something: they begin with the first filters."""
     if not base.pretrained:
+        whiten_first_layer(base.module, sides.train)
         return Score(loss=math.inf, top1=0.0)
     score = fit_head(
         base, sides.train, sides.validation, weights, sides.scratch, seed=seed, left=left, step=step
