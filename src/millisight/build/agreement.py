@@ -1,6 +1,7 @@
 """How far one network's answers are from another's, without labels."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,10 +51,19 @@ def engine_for(graph: Path, precision: Precision) -> OpenVINOEngine:
     return OpenVINOEngine(graph, precision=precision, max_batch=BATCH)
 
 
-def run_all(engine: Engine, pictures: Sequence[Pixels]) -> Logits:
-    """Logits ``(n, classes)`` of ``pictures``, in batches."""
-    parts = [
-        engine.infer(np.stack(pictures[start : start + BATCH]))
-        for start in range(0, len(pictures), BATCH)
-    ]
+def run_all(
+    engine: Engine,
+    pictures: Sequence[Pixels] | Pixels,
+    advance: Callable[[float], None] = lambda _: None,
+) -> Logits:
+    """Logits ``(n, classes)`` of ``pictures``, a batch in each of the engine's lanes.
+
+    ``advance`` is told how many more are done.
+    """
+    batches = (pictures[start : start + BATCH] for start in range(0, len(pictures), BATCH))
+    parts = []
+    with ThreadPoolExecutor(engine.lanes) as pool:
+        for part in pool.map(lambda some: engine.infer(np.stack(some)), batches):
+            parts.append(part)
+            advance(len(part))
     return np.concatenate(parts)

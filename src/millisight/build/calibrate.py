@@ -21,6 +21,8 @@ from millisight.pictures import find_pictures
 SAMPLES = 150
 """Network inputs that ranges are taken from. NNCF's own default is 300, which takes twice as long
 and came no closer to float32 (docs/decisions/0002-ranges-are-chosen-by-divergence.md)."""
+FEW_SAMPLES = 50
+"""Enough to tell range estimators apart, and to do with where time is short."""
 CHECK_SAMPLES = 200
 """Network inputs that agreement is measured on, at most."""
 SEED = 20
@@ -79,26 +81,31 @@ def folder_set(folder: Path, preprocess: Preprocess, step: Step) -> CalibrationS
 
 
 def paths_set(
-    paths: Sequence[Path], source: str, preprocess: Preprocess, step: Step
+    paths: Sequence[Path],
+    source: str,
+    preprocess: Preprocess,
+    step: Step,
+    count: int = SAMPLES,
 ) -> CalibrationSet:
-    """A seeded choice from the pictures ``paths``; a quarter of them is kept for the check.
+    """A seeded choice of ``count`` of the pictures ``paths``, and of others for the check.
 
-    ``source`` says what they are. Where there are fewer than ``SAMPLES``, random crops of the same
-    pictures are added. Raises ``DataError`` when fewer than 8 can be read.
+    ``source`` says what they are. A quarter of them is kept for the check at least; where there
+    are fewer than ``count`` then, random crops of the same pictures are added. Raises
+    ``DataError`` when fewer than 8 can be read.
     """
-    decoded = _some_decoded(paths, preprocess, step)
+    decoded = _some_decoded(paths, preprocess, step, count + CHECK_SAMPLES)
     if len(decoded) < _MIN_PICTURES:
         raise DataError(
             f"Calibrating needs {_MIN_PICTURES} pictures; there are {len(decoded)} readable "
             f"pictures among {source}.",
             hint="Some hundreds, like those the model will see, are best.",
         )
-    held_back = max(len(decoded) // 4, len(decoded) - SAMPLES)
+    held_back = max(len(decoded) // 4, len(decoded) - count)
     chosen = decoded[held_back:]
     samples = [pixels for _, pixels in chosen]
-    if len(samples) < SAMPLES:
+    if len(samples) < count:
         pictures = [Image.open(path).convert("RGB") for path, _ in chosen]
-        samples += random_crops(pictures, SAMPLES - len(samples), preprocess)
+        samples += random_crops(pictures, count - len(samples), preprocess)
     return CalibrationSet(
         source=source,
         images=len(chosen),
@@ -108,12 +115,11 @@ def paths_set(
 
 
 def _some_decoded(
-    paths: Sequence[Path], preprocess: Preprocess, step: Step
+    paths: Sequence[Path], preprocess: Preprocess, step: Step, wanted: int
 ) -> list[tuple[Path, Pixels]]:
-    """As many as are wanted of those that can be read, in an order that only the seed decides."""
+    """``wanted`` of those that can be read, in an order that only the seed decides."""
     paths = list(paths)
     random.Random(SEED).shuffle(paths)  # noqa: S311 (a choice of pictures, not a secret)
-    wanted = SAMPLES + CHECK_SAMPLES
     decoded: list[tuple[Path, Pixels]] = []
     with step("Reading pictures to calibrate with", total=min(wanted, len(paths))) as bar:
         for path in paths:

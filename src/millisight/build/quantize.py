@@ -17,7 +17,7 @@ from nncf.quantization.advanced_parameters import AdvancedQuantizationParameters
 from nncf.quantization.range_estimator import RangeEstimatorParametersSet
 
 from millisight.build.agreement import Comparison, compare, engine_for, run_all
-from millisight.build.calibrate import CalibrationSet, Pixels
+from millisight.build.calibrate import FEW_SAMPLES, CalibrationSet, Pixels
 from millisight.build.export import ov
 from millisight.build.steps import Bar, Step
 from millisight.engine import Logits
@@ -29,9 +29,6 @@ ESTIMATORS = {
     "histogram": RangeEstimatorParametersSet.HISTOGRAM,
 }
 """Range estimators for activations that are tried, by the name the manifest gives them."""
-
-_TRIED_ON = 50
-"""Samples that an estimator is tried on; the one that is chosen is then given all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +54,8 @@ def quantize(graph: Graph, pictures: CalibrationSet, reference: Logits, step: St
             comparison = compare(reference, _run(candidate, pictures.check))
         return Quantized(candidate, estimator, len(samples), comparison)
 
-    some = pictures.samples[:: max(1, len(pictures.samples) // _TRIED_ON)]
+    # The one that is chosen is then given all.
+    some = pictures.samples[:: max(1, len(pictures.samples) // FEW_SAMPLES)]
     candidates = []
     for estimator in ESTIMATORS:
         # NNCF's histogram has no bins for an activation that hardly varies.

@@ -1,6 +1,7 @@
 """What a build measures before it lets a bundle out."""
 
-from collections.abc import Iterator
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from torch import nn
 
 from millisight.build.agreement import BATCH
 from millisight.build.calibrate import Pixels
-from millisight.build.steps import Bar, Step
+from millisight.build.steps import Step
 from millisight.engine import Engine, Logits
 from millisight.errors import AccuracyLoss, DataError, ImageError
 from millisight.evaluation import accuracy
@@ -53,39 +54,44 @@ def ask(
 
     Pictures that cannot be read are left out. Raises ``DataError`` when none can.
     """
-    logits: list[list[Logits]] = [[] for _ in engines]
     known: list[tuple[Path, int]] = []
-    with step("Measuring accuracy", total=len(labelled)) as bar:
-        for pixels, pictures in _batches(labelled, preprocess, bar):
-            known += pictures
-            for engine, said in zip(engines, logits, strict=True):
-                said.append(engine.infer(pixels))
+    parts: list[list[Logits]] = []
+    some = [labelled[start : start + BATCH] for start in range(0, len(labelled), BATCH)]
+    with (
+        step("Measuring accuracy", total=len(labelled)) as bar,
+        ThreadPoolExecutor(min(engine.lanes for engine in engines)) as pool,
+    ):
+        asked = pool.map(lambda part: _ask_some(engines, part, preprocess), some)
+        for part, (read, said) in zip(some, asked, strict=True):
+            bar.advance(len(part))
+            if read:
+                known += read
+                parts.append(said)
     if not known:
         raise DataError("None of the labelled pictures can be read.")
     return Answered(
         paths=[path for path, _ in known],
         truth=np.array([index for _, index in known], np.int64),
-        logits=[np.concatenate(said) for said in logits],
+        logits=[np.concatenate(said) for said in zip(*parts, strict=True)],
     )
 
 
-def _batches(
-    labelled: list[tuple[Path, int]], preprocess: Preprocess, bar: Bar
-) -> Iterator[tuple[Pixels, list[tuple[Path, int]]]]:
+def _ask_some(
+    engines: Sequence[Engine], labelled: Sequence[tuple[Path, int]], preprocess: Preprocess
+) -> tuple[list[tuple[Path, int]], list[Logits]]:
+    """Those of ``labelled`` that can be read, and what each engine says of them, in one batch."""
     pixels: list[Pixels] = []
-    pictures: list[tuple[Path, int]] = []
+    known: list[tuple[Path, int]] = []
     for path, index in labelled:
-        bar.advance(1)
         try:
             pixels.append(decode(path.read_bytes(), preprocess, Limits()).pixels)
         except (ImageError, OSError):
             continue
-        pictures.append((path, index))
-        if len(pictures) == BATCH:
-            yield np.stack(pixels), pictures
-            pixels, pictures = [], []
-    if pictures:
-        yield np.stack(pixels), pictures
+        known.append((path, index))
+    if not known:
+        return [], []
+    batch = np.stack(pixels)
+    return known, [engine.infer(batch) for engine in engines]
 
 
 def check_loss(measured: Measured, max_drop: float) -> None:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from millisight.build.confidence import fit_temperature
 from millisight.train.attention import Attention
 from millisight.train.augment import Batches, Crops
 
@@ -54,7 +55,8 @@ class Score:
     """How well a network does on pictures with known classes."""
 
     loss: float
-    """Mean cross-entropy in nats."""
+    """Mean cross-entropy in nats, at the temperature that makes confidences true. Without it the
+    label smoothing of a training would count for more than what it has learnt."""
     top1: float
     """Percent answered right."""
 
@@ -74,7 +76,7 @@ def one_cycle(progress: float) -> float:
 
 def score_of(logits: Tensor, classes: Tensor) -> Score:
     """What ``logits``, shape ``(n, classes)``, are worth where ``classes``, ``(n,)``, is right."""
-    loss = cross_entropy(logits, classes).item()
+    loss = cross_entropy(logits / fit_temperature(logits.numpy(), classes.numpy()), classes).item()
     right = (logits.argmax(1) == classes).float().mean().item()
     return Score(round(loss, 4), round(100 * right, 2))
 

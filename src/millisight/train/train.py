@@ -73,17 +73,18 @@ def train_bundle(options: TrainOptions, settings: Settings, step: Step, say: Say
         saved.forget()
     state = saved.read()
     before = state["seconds"] if state else 0.0
+    budget = Budget(seconds=60 * options.minutes, epochs=options.epochs)
 
     def spent() -> float:
         return before + time.monotonic() - began
 
     with _decoded(data, base, saved.folder, step) as sides:
-        reached = _reach(options, base, sides, saved, state, spent, step, say)
+        reached = _reach(options, base, sides, saved, state, budget, spent, step, say)
     base.module.load_state_dict(reached.weights)
     trained = Checkpoint(reached.weights, base.preprocess)
     file = saved.finish(trained, data.labels, Sides(data.train, data.validation))
     bundle = assemble(
-        _material(options, data, base, reached, file, spent(), step),
+        _material(options, data, base, reached, file, budget, spent(), step),
         target=store(settings.home) / options.name,
         name=options.name,
         precision=options.precision,
@@ -145,13 +146,13 @@ def _reach(
     sides: _Sides,
     saved: Saved,
     state: dict[str, Any] | None,
+    budget: Budget,
     spent: Callable[[], float],
     step: Step,
     say: Say,
 ) -> Reached:
     """Fit the last layer, then train everything; from ``state`` where a run has left it."""
     weights = class_weights(sides.train.classes.bincount().tolist())
-    budget = Budget(seconds=60 * options.minutes, epochs=options.epochs)
     if state:
         reached = Reached.of(state)
         say(f"Going on from what an earlier run has reached: {reached.score.top1:.2f} %.")
@@ -202,6 +203,7 @@ def _material(
     base: Base,
     reached: Reached,
     file: Path,
+    budget: Budget,
     seconds: float,
     step: Step,
 ) -> Material:
@@ -231,7 +233,9 @@ def _material(
     paths = [path for path, _ in data.train]
     return Material(
         model=model,
-        pictures=paths_set(paths, "the training pictures", base.preprocess, step),
+        pictures=paths_set(
+            paths, "the training pictures", base.preprocess, step, budget.samples(seconds)
+        ),
         labelled=list(data.validation),
         training=training,
     )

@@ -10,7 +10,7 @@ import torch
 
 from millisight.train.augment import Batches
 from millisight.train.base import Base, keep_first_layers, make_base
-from millisight.train.loop import Loop, measure
+from millisight.train.loop import Loop, measure, score_of
 from millisight.train.plan import recipe_for
 
 MODEL = "shufflenet_v2_x0_5"
@@ -58,3 +58,13 @@ def test_a_network_from_nothing_learns_all_of_it() -> None:
     before = {name: value.clone() for name, value in base.module.state_dict().items()}
     after = an_epoch(base)
     assert not [name for name, value in after.items() if torch.equal(value, before[name])]
+
+
+def test_a_score_is_the_same_however_sure_the_answers_are() -> None:
+    truth = torch.arange(60) % 3
+    torch.manual_seed(4)
+    logits = torch.nn.functional.one_hot(truth, 3) + 0.5 * torch.randn(60, 3)
+    usual, sure = score_of(logits, truth), score_of(4 * logits, truth)
+    assert 50 < usual.top1 == sure.top1 < 100
+    assert abs(usual.loss - sure.loss) < 1e-3
+    assert usual.loss < torch.nn.functional.cross_entropy(logits, truth)
