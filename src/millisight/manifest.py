@@ -124,6 +124,7 @@ class Epoch(_Part):
     """From 1 in each phase."""
     train_loss: float
     validation_loss: float
+    """In nats, at the temperature that makes the confidences true."""
     validation_top1: float
     """In percent."""
 
