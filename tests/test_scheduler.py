@@ -213,7 +213,7 @@ def learnt(took: int, *, lanes: int = 1, max_queue: int = 100) -> Scheduler[int]
 def test_what_cannot_be_in_time_is_refused_at_once_and_told_when_to_come_again() -> None:
     scheduler = learnt(10)
     scheduler.admit(0, ONLY, now=0, deadline=24)
-    with pytest.raises(Overloaded, match="too late") as refusal:
+    with pytest.raises(Overloaded, match="in time") as refusal:
         scheduler.admit(1, ONLY, now=0, deadline=30)
     # Ten for what runs, ten for the one that waits, ten for itself; a little must be left over.
     assert refusal.value.retry_after == pytest.approx(30 - 0.85 * 30)

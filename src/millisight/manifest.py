@@ -123,6 +123,7 @@ class Epoch(_Part):
     epoch: int
     """From 1 in each phase."""
     train_loss: float
+    """In nats, of smoothed labels and varied pictures, so higher than in validation."""
     validation_loss: float
     """In nats, at the temperature that makes the confidences true."""
     validation_top1: float

@@ -11,7 +11,7 @@ The laws of this file:
   shared out evenly among the lanes that are free.
 - A refused item changes nothing. None is refused while nothing waits and a lane is free.
 - What is admitted can be expected to run before its deadline, by the time that items of each kind
-  took so far. More time is left over where the queue has not been empty for long.
+  took so far. More time is left over where something, of whatever kind, has waited for long.
 
 A kind is what may not be mixed: the pictures of one network. Time is an argument, in seconds; there
 is no clock, thread or event loop here.
@@ -116,7 +116,7 @@ class Scheduler(Generic[Item]):
         late = wait + queue.service - self._share(now, deadline) * (deadline - now)
         if late > 0 and now < deadline and wait:
             raise Overloaded(
-                f"The server is busy: the answer could come {late:.1f} s too late.",
+                "The server is busy: more pictures wait than can surely be answered in time.",
                 hint="Try again in a moment, or allow more time.",
                 retry_after=late,
             )

@@ -54,7 +54,7 @@ def quantize(graph: Graph, pictures: CalibrationSet, reference: Logits, step: St
             comparison = compare(reference, _run(candidate, pictures.check))
         return Quantized(candidate, estimator, len(samples), comparison)
 
-    # The one that is chosen is then given all.
+    # Each estimator is tried on these; the one that is chosen is then given all.
     some = pictures.samples[:: max(1, len(pictures.samples) // FEW_SAMPLES)]
     candidates = []
     for estimator in ESTIMATORS:

@@ -41,8 +41,8 @@ class Batches:
         return len(self.classes)
 
     def some(self, count: int) -> "Batches":
-        """About ``count`` of the pictures, or all: every so many-th."""
-        chosen = slice(None, None, max(1, len(self) // count))
+        """At most ``count`` of the pictures: every so many-th."""
+        chosen = slice(None, None, -(-len(self) // count))
         return Batches(self.pixels[chosen], self.classes[chosen].tolist(), self._preprocess)
 
     @property

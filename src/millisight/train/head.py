@@ -28,8 +28,10 @@ _STRENGTHS = (3e-4, 1e-3, 3e-3, 1e-2, 3e-2)
 _HELD_BACK = 0.2
 _ITERATIONS = 300
 _ROUGHLY = 1e-3
-"""Largest gradient at which a strength is known well enough to be compared: losses move in the
-third digit, in a quarter of the time."""
+"""Largest gradient of the mean loss at which a strength is known well enough to be compared:
+losses move in the third digit, in a quarter of the time."""
+_OF_PENALTY = 0.05
+"""The same as a part of what the penalty weighs, beside the mean loss."""
 _MIRRORED = 1.5
 """Time that mirrored pictures take, and to fit to them too, as a multiple of what the features of
 the others took."""
@@ -110,10 +112,13 @@ def _choose(
         return _STRENGTHS[1]
     fitted, held_back = next(split.split(classes, classes))
     # Each begins where the one before has ended.
-    model = LogisticRegression(max_iter=_ITERATIONS, warm_start=True, tol=_ROUGHLY)
+    model = LogisticRegression(max_iter=_ITERATIONS, warm_start=True)
     losses = []
     for strength in _STRENGTHS:
-        model.set_params(C=strength).fit(features[fitted], classes[fitted], counts[fitted])
+        # Less for many pictures, whose mean loss another strength hardly changes at first.
+        gradient = min(_ROUGHLY, _OF_PENALTY / (strength * len(fitted)))
+        model.set_params(C=strength, tol=gradient)
+        model.fit(features[fitted], classes[fitted], counts[fitted])
         likely = model.predict_proba(features[held_back])
         losses.append(log_loss(classes[held_back], likely, labels=model.classes_))
     return _STRENGTHS[int(np.argmin(losses))]

@@ -52,6 +52,12 @@ def test_each_of_a_resnets_first_filters_sees_something_else_and_its_contrary(mo
     assert variances[0] > 10 * variances[5] > 10 * variances[31]
 
 
+@pytest.mark.parametrize("architecture", ["squeezenet1_1", "vit_b_32"])
+def test_without_batch_normalisation_filters_stay_random(architecture: str) -> None:
+    layer, before, _ = first_layer(architecture, "RGB")
+    assert torch.equal(layer.weight, before)
+
+
 def test_filters_that_are_left_over_stay_as_they_were() -> None:
     layer, before, _ = first_layer("shufflenet_v2_x0_5", "L")
     # Patches of 3 × 3 grey pixels differ in nine ways.
