@@ -2,9 +2,13 @@
 
     python -m tests.hostile.overload
 
-Ends with one line of figures, and with status 1 if a promise is missed: at least 90 % of the peak
-goes on being answered, what is admitted keeps its deadline, refusals come within 10 ms, and one
-second after the load has gone all is as before.
+Prints a line of figures for each of three rounds, and ends with status 1 if a promise is missed: at
+least 90 % of the peak goes on being answered, what is admitted keeps its deadline, refusals come
+within 10 ms, and one second after the load has gone all is as before. What is a matter of time may
+be missed in one of the rounds: others use the machine, too.
+
+Who asks runs on the same machine, and takes the more of it the more it asks. Its processor time is
+counted out, as ``make benchmark`` does it (see ``docs/benchmarks.md``); what was seen is told, too.
 """
 
 import asyncio
@@ -26,6 +30,7 @@ from urllib.parse import urlsplit
 
 import uvloop
 
+from millisight.cpu import available_cores
 from tests.e2e.conftest import running
 from tests.support import encode, texture
 
@@ -49,10 +54,19 @@ NORMAL = 3.0
 
 LONGEST_RECOVERY = 20.0
 
+CORES = available_cores()
+
+ROUNDS = 3
+
 LEAST_OF_PEAK = 0.9
 REFUSED_WITHIN = 0.01
 RECOVERED_WITHIN = 1.0
 """What is promised; times in seconds."""
+
+SHARE = f"{LEAST_OF_PEAK:.0%} of the peak"
+SOON = f"refusals within {REFUSED_WITHIN * 1e3:.0f} ms"
+RECOVERY = f"as before within {RECOVERED_WITHIN:g} s"
+MATTERS_OF_TIME = {SHARE, SOON, RECOVERY}
 
 SERVER = ("--model", "starter", "--workers", "1", "--threads", "1", "--cache-entries", "0")
 
@@ -76,12 +90,26 @@ class Seen:
 
 
 @dataclass(frozen=True, slots=True)
+class Rate:
+    """Answers a second."""
+
+    seen: float
+    cores_taken: float
+    """Of the machine, by those who asked, on average."""
+
+    @property
+    def alone(self) -> float:
+        """What it were if asking took nothing: the server has the rest of the cores."""
+        return self.seen * CORES / (CORES - self.cores_taken)
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """What came of an overload. Rates are answers a second."""
 
-    peak: float
+    peak: Rate
     offered: float
-    admitted: float
+    admitted: Rate
     late: float
     """Share of what was admitted and not answered within its deadline."""
     refused_p99: float
@@ -101,8 +129,10 @@ class Report:
         }
         return (
             f"{len(self.seen)} tried, {self.statuses[200]} answered, refused {refused}, "
-            f"{self.statuses[0]} lost, peak {self.peak:.0f}/s, offered {self.offered:.0f}/s, "
-            f"answered {self.admitted:.0f}/s ({self.admitted / self.peak:.0%} of the peak), "
+            f"{self.statuses[0]} lost, peak {self.peak.seen:.0f}/s, offered {self.offered:.0f}/s, "
+            f"answered {self.admitted.seen:.0f}/s "
+            f"({self.admitted.seen / self.peak.seen:.0%} of the peak; "
+            f"{self.admitted.alone / self.peak.alone:.0%} without what asking took), "
             f"{self.late:.2%} of the admitted late, refusals p99 {self.refused_p99 * 1e3:.1f} ms "
             f"in the crowd and {self.alone_p99 * 1e3:.1f} ms alone, "
             f"health p99 {self.health_p99 * 1e3:.1f} ms, "
@@ -119,11 +149,11 @@ class Report:
         """The promises that were not kept."""
         refusals = [one for one in self.seen if one.status == 429]
         kept = {
-            f"{LEAST_OF_PEAK:.0%} of the peak": self.admitted >= LEAST_OF_PEAK * self.peak,
+            SHARE: self.admitted.alone >= LEAST_OF_PEAK * self.peak.alone,
             "the deadline of all that is admitted": not self.late,
-            f"refusals within {REFUSED_WITHIN * 1e3:.0f} ms": self.alone_p99 <= REFUSED_WITHIN,
+            SOON: self.alone_p99 <= REFUSED_WITHIN,
             "when to come again": all(one.told_when for one in refusals),
-            f"as before within {RECOVERED_WITHIN:g} s": self.recovery <= RECOVERED_WITHIN,
+            RECOVERY: self.recovery <= RECOVERED_WITHIN,
             "health": self.healths == {200},
             "an answer to each request": self.statuses.keys() <= {200, 429, 504},
         }
@@ -175,9 +205,9 @@ class Crowd:
             writer.close()
 
 
-async def peak(crowd: Crowd) -> float:
-    """Answers a second with as many clients as keep the server busy, each asking when answered."""
-    end = time.monotonic() + PEAK_SECONDS
+async def peak(crowd: Crowd) -> Rate:
+    """With as many clients as keep the server busy, each asking when answered."""
+    end, used = time.monotonic() + PEAK_SECONDS, time.process_time()
 
     async def client() -> int:
         answered = 0
@@ -186,7 +216,8 @@ async def peak(crowd: Crowd) -> float:
             answered += one.status == 200
         return answered
 
-    return sum(await asyncio.gather(*(client() for _ in range(CLOSED_CLIENTS)))) / PEAK_SECONDS
+    answered = sum(await asyncio.gather(*(client() for _ in range(CLOSED_CLIENTS))))
+    return Rate(answered / PEAK_SECONDS, (time.process_time() - used) / PEAK_SECONDS)
 
 
 async def flood(crowd: Crowd, rate: float) -> tuple[list[Seen], float]:
@@ -221,25 +252,29 @@ class Observed:
     refusals: list[float]
     checks: list[float]
     healths: set[int]
+    used: float
+    """Processor time that observing took."""
 
 
 def observe(url: str, after: float, seconds: float) -> Observed:
     """Ask now and then, one thing at a time, from a process of its own. The server keeps no times
     of its refusals; this comes closest to its own view."""
-    seen = Observed([], [], set())
+    refusals: list[float] = []
+    checks: list[float] = []
+    healths: set[int] = set()
     connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=30)
     time.sleep(after)
-    end = time.monotonic() + seconds
+    end, used = time.monotonic() + seconds, time.process_time()
     while time.monotonic() < end:
         status, took = _timed(connection, "GET", "/health/live")
-        seen.healths.add(status)
-        seen.checks.append(took)
+        healths.add(status)
+        checks.append(took)
         status, took = _timed(connection, "POST", "/predict", _PHOTOS[0])
         if status == 429:
-            seen.refusals.append(took)
+            refusals.append(took)
         time.sleep(PROBE_EVERY)
     connection.close()
-    return seen
+    return Observed(refusals, checks, healths, time.process_time() - used)
 
 
 def _timed(
@@ -262,21 +297,31 @@ async def overload(url: str) -> Report:
         await crowd.gather(CROWD)
         span = OVERLOAD_SECONDS - SETTLING_SECONDS
         watch = loop.run_in_executor(pool, observe, url, SETTLING_SECONDS, span)
-        offered = TIMES * best
+        offered = TIMES * best.seen
         flooding = asyncio.create_task(flood(crowd, offered))
-        await asyncio.sleep(OVERLOAD_SECONDS)
+        await asyncio.sleep(SETTLING_SECONDS)
+        used = time.process_time()
+        await asyncio.sleep(span)
+        used = time.process_time() - used
         back = await recovered(crowd, calm)
         seen, ended = await flooding
         observed = await watch
-        best = (best + await peak(crowd)) / 2
+        again = await peak(crowd)
     crowd.leave()
-    return report(best, offered, seen, observed, recovery=back - ended)
+    best = Rate((best.seen + again.seen) / 2, (best.cores_taken + again.cores_taken) / 2)
+    return report(best, offered, seen, observed, used, recovery=back - ended)
 
 
 def report(
-    best: float, offered: float, seen: Sequence[Seen], observed: Observed, *, recovery: float
+    best: Rate,
+    offered: float,
+    seen: Sequence[Seen],
+    observed: Observed,
+    used: float,
+    *,
+    recovery: float,
 ) -> Report:
-    """The figures of what was ``seen`` and ``observed``."""
+    """The figures of what was ``seen`` and ``observed``; ``used`` is the crowd's processor time."""
     span = OVERLOAD_SECONDS - SETTLING_SECONDS
     answered = [one.seconds for one in seen if one.status == 200]
     # What was refused with 504 had been admitted.
@@ -285,7 +330,7 @@ def report(
     return Report(
         peak=best,
         offered=offered,
-        admitted=len(answered) / span,
+        admitted=Rate(len(answered) / span, (used + observed.used) / span),
         late=late / max(1, len(answered) + missed),
         refused_p99=p99([one.seconds for one in seen if one.status == 429]),
         alone_p99=p99(observed.refusals),
@@ -307,11 +352,25 @@ def measure() -> Report:
         return uvloop.run(overload(server.url))
 
 
+def broken(rounds: Sequence[Report]) -> list[str]:
+    """The promises that were missed: in any of ``rounds``, or in most where time decides."""
+    missed = Counter(promise for one in rounds for promise in one.missed())
+    return [
+        promise
+        for promise, times in missed.items()
+        if promise not in MATTERS_OF_TIME or 2 * times > len(rounds)
+    ]
+
+
 def main() -> int:
     """Measure, and tell."""
-    one = measure()
-    print(f"overload: {one}")
-    return 1 if one.missed() else 0
+    rounds = []
+    for _ in range(ROUNDS):
+        rounds.append(measure())
+        print(f"overload: {rounds[-1]}", flush=True)
+    missed = broken(rounds)
+    print(f"overload: missed in {ROUNDS} rounds: {', '.join(missed) or 'nothing'}")
+    return 1 if missed else 0
 
 
 if __name__ == "__main__":
