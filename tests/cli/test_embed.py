@@ -71,7 +71,7 @@ def test_npz_holds_the_same_and_needs_no_extra(run: Run, pictures: Path, tmp_pat
         assert json.loads(str(file["millisight"]))["normalized"] is True
 
 
-@pytest.mark.parametrize("suffix", ["parquet", "npz"])
+@pytest.mark.parametrize("suffix", ["parquet", pytest.param("npz", marks=pytest.mark.long)])
 def test_unreadable_pictures_are_reported_and_left_out(
     run: Run, pictures: Path, tmp_path: Path, suffix: str
 ) -> None:

@@ -69,7 +69,7 @@ def test_the_theme_is_the_systems_and_can_be_switched(
     assert background(page) == (light if scheme == "light" else dark)
 
 
-@pytest.mark.parametrize("locale", ["en-GB", "zh-CN"])
+@pytest.mark.parametrize("locale", ["en-GB", pytest.param("zh-CN", marks=pytest.mark.long)])
 def test_it_fits_a_phone(open_page: Open, server: Server, locale: str) -> None:
     page = open_page(
         server,
