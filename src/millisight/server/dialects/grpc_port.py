@@ -32,6 +32,9 @@ _BESIDE = 64
 _IDLE_MS = 60_000
 """A connection on which nobody asks for anything is closed after this; clients open it again."""
 
+_TAKING = 0.2
+"""Seconds from the signal to stop to the last request that is taken."""
+
 _AGE_MS = 600_000
 """No connection is older: whoever holds one open without taking his answers is let go, and those
 of clients that ask for days spread over the workers that are there."""
@@ -55,9 +58,9 @@ def check_installed(settings: Settings) -> None:
 async def grpc_server(service: Service) -> AsyncIterator[None]:
     """Answers over gRPC within, if the settings of ``service`` name a port for it.
 
-    Several processes may have the one port: the kernel spreads connections over them. From the
-    signal that stops this process on no more requests are taken; those that are under way then
-    have as long as any request may take.
+    Several processes may have the one port: the kernel spreads connections over them. A moment
+    after the signal that stops this process no more requests are taken; those that are under way
+    then have as long as any request may take.
     """
     settings = service.settings
     if not settings.grpc_port:
@@ -67,7 +70,7 @@ async def grpc_server(service: Service) -> AsyncIterator[None]:
     part = int(_ON_THE_WAY * settings.max_bodies_mb * 1e6)
     arriving = max(1, part // message_bytes)
     server = _server(service, settings, message_bytes, arriving)
-    stop = partial(server.stop, settings.deadline_ms / 1e3)
+    stop = partial(_stop, server, settings.deadline_ms / 1e3)
     # Where even one message is more, the others still have their half.
     with service.bodies.set_aside(min(part, arriving * message_bytes)):
         await server.start()
@@ -76,6 +79,13 @@ async def grpc_server(service: Service) -> AsyncIterator[None]:
                 yield
         finally:
             await stop()
+
+
+async def _stop(server: Any, seconds: float) -> None:
+    """Let ``server`` end, with so many seconds for what is under way."""
+    # What has come, but was not taken by the loop yet, gRPC would cancel without an answer.
+    await asyncio.sleep(_TAKING)
+    await server.stop(seconds)
 
 
 def _server(service: Service, settings: Settings, message_bytes: int, arriving: int) -> Any:
