@@ -98,7 +98,17 @@ def by_signal(server: Server) -> None:
     server.process.send_signal(signal.SIGHUP)
 
 
-@pytest.mark.parametrize("reload", [by_request, by_signal])
+@pytest.mark.parametrize(
+    ("served", "reload"),
+    [
+        ("1", by_request),
+        ("1", by_signal),
+        ("2", by_request),
+        # Two workers are told by the signal in tests below, too.
+        pytest.param("2", by_signal, marks=pytest.mark.long),
+    ],
+    indirect=["served"],
+)
 def test_the_model_is_exchanged_and_no_request_is_lost(
     served: tuple[Server, Path], reload: Callable[[Server], None]
 ) -> None:
