@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -12,12 +11,9 @@ from millisight.train.augment import Batches
 from millisight.train.base import Base, keep_first_layers, make_base
 from millisight.train.loop import Loop, measure, score_of
 from millisight.train.plan import recipe_for
+from tests.build.train.data import quiet
 
 MODEL = "shufflenet_v2_x0_5"
-
-
-NO_STEP: Any = None
-"""Nothing is downloaded that would tell how far it is."""
 
 
 def an_epoch(base: Base) -> dict[str, torch.Tensor]:
@@ -41,7 +37,7 @@ def an_epoch(base: Base) -> dict[str, torch.Tensor]:
 def test_a_published_network_keeps_its_first_layers_and_its_statistics(
     weights_of: Callable[..., Path],
 ) -> None:
-    base = make_base(str(weights_of(MODEL, 5)), MODEL, 2, mirror="", step=NO_STEP)
+    base = make_base(str(weights_of(MODEL, 5)), MODEL, 2, mirror="", step=quiet)
     keep_first_layers(base.module)
     before = {name: value.clone() for name, value in base.module.state_dict().items()}
     after = an_epoch(base)
@@ -54,7 +50,7 @@ def test_a_published_network_keeps_its_first_layers_and_its_statistics(
 
 
 def test_a_network_from_nothing_learns_all_of_it() -> None:
-    base = make_base("none", "resnet18", 2, mirror="", step=NO_STEP)
+    base = make_base("none", "resnet18", 2, mirror="", step=quiet)
     before = {name: value.clone() for name, value in base.module.state_dict().items()}
     after = an_epoch(base)
     assert not [name for name, value in after.items() if torch.equal(value, before[name])]

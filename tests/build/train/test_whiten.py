@@ -1,7 +1,5 @@
 """The first filters of a network that starts from nothing."""
 
-from typing import Any
-
 import numpy as np
 import pytest
 import torch
@@ -10,17 +8,14 @@ from torch import Tensor, nn
 from millisight.train.augment import Batches
 from millisight.train.base import make_base
 from millisight.train.whiten import whiten_first_layer
-from tests.build.train.data import PICTURES, picture
-
-NO_STEP: Any = None
-"""Nothing is downloaded that would tell how far it is."""
+from tests.build.train.data import PICTURES, picture, quiet
 
 
 def first_layer(architecture: str, mode: str) -> tuple[nn.Conv2d, Tensor, Tensor]:
     """The layer for pictures of ``mode``, its weights before, and what it answers to pictures
     that it was not made for, ``(channels, places)``."""
     torch.manual_seed(2)
-    base = make_base("none", architecture, 2, mirror="", step=NO_STEP)
+    base = make_base("none", architecture, 2, mirror="", step=quiet)
     layer = next(part for part in base.module.modules() if isinstance(part, nn.Conv2d))
     before = layer.weight.detach().clone()
     side = (base.preprocess.resize,) * 2

@@ -4,9 +4,8 @@ import asyncio
 import logging
 import signal
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from functools import partial
 from types import FrameType
 from typing import Any
 
@@ -70,19 +69,22 @@ async def grpc_server(service: Service) -> AsyncIterator[None]:
     part = int(_ON_THE_WAY * settings.max_bodies_mb * 1e6)
     arriving = max(1, part // message_bytes)
     server = _server(service, settings, message_bytes, arriving)
-    stop = partial(_stop, server, settings.deadline_ms / 1e3)
+    told = asyncio.Event()
     # Where even one message is more, the others still have their half.
     with service.bodies.set_aside(min(part, arriving * message_bytes)):
         await server.start()
+        stopping = asyncio.create_task(_stop(server, told, settings.deadline_ms / 1e3))
         try:
-            with _when_told_to_stop(stop):
+            with _when_told_to_stop(told.set):
                 yield
         finally:
-            await stop()
+            told.set()
+            await stopping
 
 
-async def _stop(server: Any, seconds: float) -> None:
-    """Let ``server`` end, with so many seconds for what is under way."""
+async def _stop(server: Any, told: asyncio.Event, seconds: float) -> None:
+    """Let ``server`` end once ``told`` to, with so many seconds for what is under way."""
+    await told.wait()
     # What has come, but was not taken by the loop yet, gRPC would cancel without an answer.
     await asyncio.sleep(_TAKING)
     await server.stop(seconds)
@@ -128,23 +130,18 @@ def _is_ours(record: logging.LogRecord) -> bool:
 
 
 @contextmanager
-def _when_told_to_stop(stop: Callable[[], Awaitable[None]]) -> Iterator[None]:
-    """Have ``stop`` begin with the signal that ends this process: the app hears of that only when
+def _when_told_to_stop(stop: Callable[[], None]) -> Iterator[None]:
+    """Call ``stop`` with the signal that ends this process: the app hears of that only when
     HTTP has drained. Outside the main thread, which alone may say what signals do, nothing changes.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     loop = asyncio.get_running_loop()
-    stopping: list[asyncio.Future[None]] = []
     before = {one: signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM)}
 
-    def begin() -> None:
-        # The loop itself keeps no hold of a task.
-        stopping.append(asyncio.ensure_future(stop()))
-
     def on_signal(number: int, frame: FrameType | None) -> None:
-        loop.call_soon_threadsafe(begin)
+        loop.call_soon_threadsafe(stop)
         handler = before[signal.Signals(number)]
         if callable(handler):
             handler(number, frame)
