@@ -23,7 +23,8 @@ torch.set_num_threads(1)
 
 app = Flask(__name__)
 
-labels = json.loads((Path(os.environ["BENCHMARK_BUNDLE"]) / "labels.json").read_text("utf-8"))
+bundle = Path(os.environ["BENCHMARK_BUNDLE"])
+labels = json.loads((bundle / "labels.json").read_text("utf-8"))["labels"]
 
 preprocess = transforms.Compose(
     [

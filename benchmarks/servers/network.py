@@ -66,7 +66,7 @@ class Labels:
     """Class names, and logits to an answer."""
 
     def __init__(self) -> None:
-        self._names: list[str] = json.loads((BUNDLE / "labels.json").read_text("utf-8"))
+        self._names: list[str] = json.loads((BUNDLE / "labels.json").read_text("utf-8"))["labels"]
 
     def answer(self, logits: NDArray[np.float32]) -> dict[str, Any]:
         """The best three classes of one picture, for JSON."""

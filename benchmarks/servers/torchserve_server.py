@@ -25,7 +25,8 @@ class ImageClassifier(ResNet):
 
 def pack(folder: Path) -> None:
     """The archive ``resnet18.mar`` in ``folder``."""
-    labels = json.loads((Path(os.environ["BENCHMARK_BUNDLE"]) / "labels.json").read_text("utf-8"))
+    bundle = Path(os.environ["BENCHMARK_BUNDLE"])
+    labels = json.loads((bundle / "labels.json").read_text("utf-8"))["labels"]
     names = {str(index): label for index, label in enumerate(labels)}
     (folder / "index_to_name.json").write_text(json.dumps(names))
     (folder / "model.py").write_text(MODEL_FILE)
