@@ -137,8 +137,12 @@ class OpenVINOEngine:
 
 
 def _run(request: Any, batch: Pixels) -> Logits:
-    outputs = request.infer([np.ascontiguousarray(batch)], share_inputs=True)
-    return np.array(outputs[0], np.float32)
+    # What ``infer`` does with an array itself holds up all Python threads for some 0.1 ms.
+    writeable = np.require(batch, requirements=("C", "W"))
+    tensor = import_openvino().Tensor(writeable, shared_memory=True)
+    request.set_input_tensor(tensor)
+    request.infer(share_outputs=True)
+    return np.array(request.get_output_tensor().data, np.float32)
 
 
 def _compile(core: Any, device: str, precision: Precision, model: Graph, threads: int) -> Any:

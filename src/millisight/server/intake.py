@@ -18,7 +18,7 @@ from millisight.answers import Timings
 from millisight.errors import BadParameter, DeadlineExceeded
 from millisight.predictions import MAX_TOP_K, check_top_k
 from millisight.server.problems import GUARDED, Problem
-from millisight.server.protocol import BEGAN
+from millisight.server.protocol import BEGAN, LEAVING
 from millisight.server.service import Service
 from millisight.server.upload import FIELD, read_picture
 
@@ -28,9 +28,6 @@ DEADLINE_HEADER = "X-Deadline-Ms"
 
 _LONGEST_ACCEPT = 1024
 """Characters of the header Accept; a browser sends a hundred, and to parse many takes long."""
-
-_UNWATCHED_SECONDS = 0.02
-"""Before this, nobody looks whether the client is still there."""
 
 BYTES = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
 """Content for the documentation."""
@@ -98,28 +95,25 @@ class Patience:
         """In ``time.monotonic`` seconds."""
         self.gone = False
         """Whether the client has gone."""
-        self._request = request
+        self._state = request.scope["state"]
         self._timeout = timeout
-        self._watcher: asyncio.Task[None] | None = None
 
     @contextlib.contextmanager
     def watching(self) -> Iterator[None]:
-        """Give up what is done here when the client goes; its whole body has been read before."""
-        # Most answers are out before it would be worth a task.
-        later = asyncio.get_running_loop().call_later(_UNWATCHED_SECONDS, self._begin)
+        """Give up what is done here when the client goes; its whole body has been read before.
+
+        Raises ``ClientDisconnect`` where it has gone already.
+        """
+        if LEAVING in self._state:
+            raise ClientDisconnect
+        # Not by a task that waits for it, as is usual: that costs more than to answer.
+        self._state[LEAVING] = self._leave
         try:
             yield
         finally:
-            later.cancel()
-            if self._watcher is not None:
-                self._watcher.cancel()
+            del self._state[LEAVING]
 
-    def _begin(self) -> None:
-        self._watcher = asyncio.get_running_loop().create_task(self._watch())
-
-    async def _watch(self) -> None:
-        while (await self._request.receive())["type"] != "http.disconnect":
-            pass
+    def _leave(self) -> None:
         self.gone = True
         self._timeout.reschedule(asyncio.get_running_loop().time())
 

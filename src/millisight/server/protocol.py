@@ -22,8 +22,11 @@ from millisight.settings import Settings
 logger = logging.getLogger(__name__)
 
 BEGAN = "began"
-"""Where the time of the first byte of a request stands, in ``time.monotonic`` seconds, in the
-``state`` of its scope."""
+"""The time of a first byte, in ``time.monotonic`` seconds, in the ``state`` of a scope."""
+
+LEAVING = "leaving"
+"""What to call when the client goes before the answer, in the ``state`` of a scope; ``None`` once
+it has gone."""
 
 DRAIN = "drain"
 """Under this name the app's lifespan leaves in its state what to call once the server is told to
@@ -169,14 +172,17 @@ class PatientProtocol(HttpToolsProtocol):
     def _feed(self, data: bytes) -> None:
         """Have ``data`` parsed. Raises ``_Refused`` where it makes a head or what is beside a body
         too long."""
+        begins = self._in_head and not self._head_bytes
+        if begins:
+            self._first_byte = time.monotonic()
         if self._in_head:
-            if not self._head_bytes:
-                self._first_byte = time.monotonic()
-                self._end.close_in(self._patience)
             self._head_bytes += len(data)
         else:
             self._spare_bytes -= len(data)
         self.parser.feed_data(data)
+        # Most heads come in one piece, and a clock for each costs time.
+        if begins and self._in_head and self._head_bytes:
+            self._end.close_in(self._patience)
         if self._in_head and self._head_bytes >= MAX_HEAD_BYTES:
             raise _Refused(_HEAD_TOO_LARGE)
         if not self._in_head and self._spare_bytes < 0:
@@ -289,3 +295,7 @@ def _forsake(cycle: Any) -> None:
     if cycle is not None and not cycle.response_complete:
         cycle.disconnected = True
         cycle.message_event.set()
+        state = cycle.scope["state"]
+        leave, state[LEAVING] = state.get(LEAVING), None
+        if leave is not None:
+            leave()
