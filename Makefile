@@ -105,7 +105,7 @@ check: .venv-test/.installed
 # In this order the longest are not the last.
 SIDE_BY_SIDE = $(addprefix tests/,cli client contract dialects docs fuzz page scale \
   $(addprefix hostile/test_,corpus.py wire.py) \
-  $(addprefix e2e/test_,metrics.py models.py offline.py reload.py traces.py workers.py)) $(wildcard tests/test_*.py)
+  $(addprefix e2e/test_,answers.py metrics.py models.py offline.py reload.py traces.py workers.py)) $(wildcard tests/test_*.py)
 RUN ?= python -m pytest
 
 test-side-by-side: .venv/.installed .venv-test/.installed

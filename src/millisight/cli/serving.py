@@ -24,8 +24,8 @@ from millisight.server.dialects.grpc_port import check_installed
 from millisight.server.door import read_keys
 from millisight.server.listeners import listen, reserve
 from millisight.server.logs import set_up_logs
+from millisight.server.options import uvicorn_options
 from millisight.server.process import prepare_process
-from millisight.server.protocol import uvicorn_options
 from millisight.server.tracing import collector
 from millisight.server.workers import (
     CORES_PER_WORKER,

@@ -50,8 +50,9 @@ def problem(
 ) -> JSONResponse:
     """A response in the one shape."""
     note(request, error=code)
-    body = Problem(error=error, code=code, hint=hint, request_id=request.state.request_id)
-    return JSONResponse(body.model_dump(), status_code=status, headers=headers)
+    # As ``Problem`` has it; under too much load most answers are made here.
+    body = {"error": error, "code": code, "hint": hint, "request_id": request.state.request_id}
+    return JSONResponse(body, status_code=status, headers=headers)
 
 
 def on_known(request: Request, error: Exception) -> JSONResponse:

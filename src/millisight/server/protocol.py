@@ -7,17 +7,14 @@ answer, and waits for ever for who does not take it. Here each of these is bound
 
 import asyncio
 import logging
-import math
-import resource
 import time
-from functools import partial
 from typing import Any
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from millisight.server.farewell import Farewell
-from millisight.settings import Settings
+from millisight.server.onewrite import OneWrite
 
 logger = logging.getLogger(__name__)
 
@@ -42,9 +39,6 @@ MAX_HEADERS = 128
 MAX_PIPELINED = 16
 """Requests that wait on one connection behind the one that is being answered."""
 
-MAX_CONNECTIONS = 1000
-"""Of one process; fewer where it may not have so many files open."""
-
 LINGER_SECONDS = 2.0
 """How long after its answer the rest of a request is read and thrown away. Closing at once would
 reset the connection, and the client might lose the answer."""
@@ -59,12 +53,6 @@ on its way: closing at once would lose it."""
 _TAKING = 6
 """An answer must be taken within so many times the patience with a head."""
 
-_OTHER_FILES = 100
-"""What a process has open besides connections, with some to spare."""
-
-_STOPPING_SECONDS = 2
-"""How much longer than the deadline of the last request a server takes to stop."""
-
 _BAD_REQUEST = b"400 Bad Request"
 _HEAD_TOO_LARGE = b"431 Request Header Fields Too Large"
 
@@ -76,29 +64,6 @@ class _Refused(Exception):
         """``status`` is what to answer, if anything."""
         super().__init__()
         self.status = status
-
-
-def uvicorn_options(settings: Settings) -> dict[str, Any]:
-    """How uvicorn serves, with one process or several."""
-    patience = settings.deadline_ms / 1e3
-    return {
-        "http": partial(PatientProtocol, patience=patience, most=_most_connections()),
-        # Without these, whoever asks for another protocol puts two warnings into the log.
-        "ws": "none",
-        "log_config": None,
-        "access_log": False,
-        "server_header": False,
-        # Nothing here asks for the client's address, so nobody's headers are to be believed.
-        "proxy_headers": False,
-        "timeout_graceful_shutdown": math.ceil(patience) + _STOPPING_SECONDS,
-    }
-
-
-def _most_connections() -> int:
-    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if files == resource.RLIM_INFINITY:
-        return MAX_CONNECTIONS
-    return max(1, min(MAX_CONNECTIONS, files - _OTHER_FILES))
 
 
 class PatientProtocol(HttpToolsProtocol):
@@ -227,9 +192,11 @@ class PatientProtocol(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: Any, app: Any) -> None:
         self._answering = cycle
+        cycle.transport = OneWrite(cycle, cycle.transport)
         super()._start_asgi_task(cycle, app)
 
     def on_response_complete(self) -> None:
+        self._answering.transport.flush()
         others_wait = bool(self.pipeline)
         super().on_response_complete()
         if self.transport.is_closing():

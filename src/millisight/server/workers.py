@@ -28,7 +28,7 @@ from millisight.errors import BundleError, MillisightError, NotReady, SettingsEr
 from millisight.server.app import create_app
 from millisight.server.departed import Departed
 from millisight.server.metrics import SHARED_FOLDER
-from millisight.server.protocol import uvicorn_options
+from millisight.server.options import uvicorn_options
 from millisight.server.service import Service
 from millisight.server.supervisor import MOST_STILLBORN, Supervisor
 from millisight.settings import Settings
