@@ -10,7 +10,7 @@ Writes ``results.json``, ``results.md`` and two plots to ``benchmarks/results/<m
 import argparse
 import json
 import tempfile
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -46,6 +46,8 @@ def main() -> None:
     """Set everything up, measure part by part, write the report."""
     options = _options()
     effort = QUICK if options.quick else FULL
+    if options.soak is not None:
+        effort = replace(effort, soak_requests=options.soak)
     machine = this_machine()
     names = [MILLISIGHT.name, CEILING, *(options.against or [n for n in ALL if n != "millisight"])]
     with tempfile.TemporaryDirectory(prefix="benchmark-") as folder:
@@ -61,13 +63,22 @@ def main() -> None:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="one short round, no soak")
+    parser.add_argument("--quick", action="store_true", help="one short round, no --soak")
+    parser.add_argument(
+        "--soak",
+        type=int,
+        metavar="N",
+        help=f"requests to one server at the end, else {FULL.soak_requests:,}; 0 for none",
+    )
     parser.add_argument("--images", type=Path, help="folder of JPEG photographs, at least 100")
     parser.add_argument("--output", type=Path, help="folder for the results")
     parser.add_argument(
-        "--against", nargs="*", metavar="NAME", choices=[n for n in ALL if n != MILLISIGHT.name],
+        "--against",
+        nargs="*",
+        metavar="NAME",
+        choices=[n for n in ALL if n != MILLISIGHT.name],
         help="only these contestants",
-    )  # fmt: skip
+    )
     return parser.parse_args()
 
 
