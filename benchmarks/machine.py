@@ -47,7 +47,9 @@ def this_machine() -> Machine:
     memory = re.search(r"MemTotal:\s*(\d+)", Path("/proc/meminfo").read_text())
     return Machine(
         cpu=found[1].strip() if found else platform.machine(),
-        instructions=next((name for flag, name in _INSTRUCTIONS if flag in flags), "no AVX2"),
+        instructions=next(
+            (name for flag, name in _INSTRUCTIONS if flag in flags), "no SIMD it knows of"
+        ),
         cores=len(os.sched_getaffinity(0)),
         memory_gb=round(int(memory[1]) / 1e6) if memory else 0,
         kernel=platform.release().split("-")[0],

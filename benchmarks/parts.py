@@ -18,6 +18,7 @@ from processes import DidNotStart, Server, running
 
 PHONE_CLIENTS = (1, 8)
 SOAK_TURNS = 3
+LONGEST_WARM_UP_S = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,10 +119,11 @@ def cache_part(setup: Setup, one_photograph: Path) -> list[Row]:
             ("all repeated", setup.photographs, "repeat"),
         ):
             ask = partial(generate, server.url, photographs, clients=BUSY, mode=mode)
-            seen = 0
             # What is asked again must have been asked before.
-            while seen < len(photographs.read_text().splitlines()):
-                seen += ask(seconds=WARM_UP_S).requests
+            count = len(photographs.read_text().splitlines()) if mode == "repeat" else 1
+            seconds = WARM_UP_S
+            while ask(seconds=seconds).requests < count and seconds < LONGEST_WARM_UP_S:
+                seconds *= 2
             load = ask(seconds=setup.seconds)
             rows.append({"what": what, **load.as_json()})
             print(f"  {what:12} {load.rate:.0f}/s", flush=True)

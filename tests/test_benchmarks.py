@@ -1,4 +1,4 @@
-"""The benchmark's contestants read bundles, too: they must find in one what millisight finds."""
+"""What the benchmark's contestants share finds in a bundle what millisight finds."""
 
 import json
 import os

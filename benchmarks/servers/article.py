@@ -8,12 +8,11 @@ its class names.
 """
 
 import io
-import json
 import os
-from pathlib import Path
 
 import torch
 from flask import Flask, Response, jsonify, request
+from labels import labels
 from PIL import Image
 from torchvision import models, transforms
 
@@ -23,8 +22,7 @@ torch.set_num_threads(1)
 
 app = Flask(__name__)
 
-bundle = Path(os.environ["BENCHMARK_BUNDLE"])
-labels = json.loads((bundle / "labels.json").read_text("utf-8"))["labels"]
+names = labels()
 
 preprocess = transforms.Compose(
     [
@@ -38,7 +36,7 @@ preprocess = transforms.Compose(
 
 def load() -> torch.jit.ScriptModule:
     """The traced network, warmed up: the first runs of a trace optimise it."""
-    model = models.resnet18(weights=None, num_classes=len(labels))
+    model = models.resnet18(weights=None, num_classes=len(names))
     model.load_state_dict(torch.load(os.environ["BENCHMARK_WEIGHTS"], weights_only=True))
     model.eval()
     example = torch.rand(1, 3, 224, 224)
@@ -61,7 +59,7 @@ def predict() -> Response:
         confidences, indices = torch.topk(torch.softmax(logits, 0), TOP_K)
     return jsonify(
         predictions=[
-            {"label": labels[index], "confidence": round(confidence, 6), "index": index}
+            {"label": names[index], "confidence": round(confidence, 6), "index": index}
             for confidence, index in zip(confidences.tolist(), indices.tolist(), strict=True)
         ]
     )

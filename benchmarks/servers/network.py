@@ -6,13 +6,13 @@ the bundle) and ``BENCHMARK_CORES`` (cores this machine gives).
 """
 
 import io
-import json
 import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import openvino as ov
+from labels import labels
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -66,7 +66,7 @@ class Labels:
     """Class names, and logits to an answer."""
 
     def __init__(self) -> None:
-        self._names: list[str] = json.loads((BUNDLE / "labels.json").read_text("utf-8"))["labels"]
+        self._names = labels()
 
     def answer(self, logits: NDArray[np.float32]) -> dict[str, Any]:
         """The best three classes of one picture, for JSON."""

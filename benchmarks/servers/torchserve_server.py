@@ -12,6 +12,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from labels import labels
+
 BIN = Path(sys.executable).parent
 MODEL_FILE = """
 from torchvision.models.resnet import BasicBlock, ResNet
@@ -25,9 +27,7 @@ class ImageClassifier(ResNet):
 
 def pack(folder: Path) -> None:
     """The archive ``resnet18.mar`` in ``folder``."""
-    bundle = Path(os.environ["BENCHMARK_BUNDLE"])
-    labels = json.loads((bundle / "labels.json").read_text("utf-8"))["labels"]
-    names = {str(index): label for index, label in enumerate(labels)}
+    names = {str(index): label for index, label in enumerate(labels())}
     (folder / "index_to_name.json").write_text(json.dumps(names))
     (folder / "model.py").write_text(MODEL_FILE)
     subprocess.run(

@@ -137,7 +137,8 @@ class OpenVINOEngine:
 
 
 def _run(request: Any, batch: Pixels) -> Logits:
-    # What ``infer`` does with an array itself holds up all Python threads for some 0.1 ms.
+    # What ``infer`` does with an array itself holds up all Python threads for some 0.1 ms. Memory
+    # is shared with what could be written only.
     writeable = np.require(batch, requirements=("C", "W"))
     tensor = import_openvino().Tensor(writeable, shared_memory=True)
     request.set_input_tensor(tensor)

@@ -102,20 +102,24 @@ class Patience:
     def watching(self) -> Iterator[None]:
         """Give up what is done here when the client goes; its whole body has been read before.
 
-        Raises ``ClientDisconnect`` where it has gone already.
+        Raises ``ClientDisconnect`` where it has gone already. Under another server than ours nobody
+        tells of that, and the deadline bounds what is done in vain.
         """
-        if LEAVING in self._state:
+        if self._state.get(LEAVING, self) is None:
             raise ClientDisconnect
-        # Not by a task that waits for it, as is usual: that costs more than to answer.
+        # Not by a task that waits for it, as is usual: that costs a tenth of what answering does.
         self._state[LEAVING] = self._leave
         try:
             yield
         finally:
-            del self._state[LEAVING]
+            if self._state[LEAVING] is not None:
+                del self._state[LEAVING]
 
     def _leave(self) -> None:
         self.gone = True
-        self._timeout.reschedule(asyncio.get_running_loop().time())
+        # A time that is over, in this very moment, ends what is done here by itself.
+        if not self._timeout.expired():
+            self._timeout.reschedule(asyncio.get_running_loop().time())
 
 
 Respond = Callable[[Request, Service, Patience], Awaitable[Response]]

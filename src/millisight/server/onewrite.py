@@ -12,28 +12,25 @@ class OneWrite:
 
     def __init__(self, cycle: Any, transport: Any) -> None:
         """``cycle`` is uvicorn's request and response."""
+        # Until the head is there: a circle of references would keep the request for long.
         self._cycle = cycle
         self._transport = transport
-        self._begun = False
         self._head = b""
 
     def write(self, data: bytes) -> None:
         """The head is held back until something comes after it; what comes before it, such as
         ``100 Continue``, is not."""
-        if self._cycle.response_started and not self._begun:
-            self._begun = True
+        if self._cycle is not None and self._cycle.response_started:
+            self._cycle = None
             self._head = data
-        elif self._head:
-            pieces, self._head = (self._head, data), b""
-            self._transport.writelines(pieces)
         else:
-            self._transport.write(data)
+            head, self._head = self._head, b""
+            self._transport.write(head + data)
 
     def flush(self) -> None:
         """Nothing comes after the head, as for ``HEAD``."""
-        if self._head:
-            head, self._head = self._head, b""
-            self._transport.write(head)
+        if self._head and not self._transport.is_closing():
+            self.write(b"")
 
     def close(self) -> None:
         """Once all is written."""

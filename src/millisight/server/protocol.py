@@ -107,9 +107,9 @@ class PatientProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._end.stay()
         self._end.taken()
+        super().connection_lost(exc)
         # uvicorn tells the newest request only, not the one that is being answered.
         _forsake(self._answering)
-        super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         self._unset_keepalive_if_required()
