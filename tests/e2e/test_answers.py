@@ -1,6 +1,7 @@
 """How answers are written, seen on a bare socket."""
 
 import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -35,6 +36,33 @@ def test_head_and_body_come_together(link: socket.socket, body: bytes, status: i
     assert answer.endswith(b"}")
 
 
+def etag_in(answer: bytes) -> str:
+    head = answer.partition(b"\r\n\r\n")[0].decode()
+    return next(line for line in head.splitlines() if line.lower().startswith("etag: "))[6:]
+
+
+@pytest.mark.parametrize("pause", [0.0, 0.02])
+@pytest.mark.parametrize("pieces", [[1], [1, 2, 3], [60_000, 70_000], [100, 65_536, 65_537]])
+def test_a_body_is_the_same_in_however_many_pieces(
+    link: socket.socket, pieces: list[int], pause: float
+) -> None:
+    picture = encode(texture(800, 600), "JPEG", quality=98)
+    assert len(picture) > 150_000
+    link.sendall(request("POST /predict", body=picture))
+    expected = etag_in(link.recv(65_536))
+    whole = request("POST /predict", body=picture)
+    head = len(whole) - len(picture)
+    ends = [head + end for end in (0, *pieces)]
+    for begin, end in zip([0, *ends], [*ends, len(whole)], strict=True):
+        link.sendall(whole[begin:end])
+        time.sleep(pause)
+    assert etag_in(link.recv(65_536)) == expected
+    chunks = [picture[at : at + 5_000] for at in range(0, len(picture), 5_000)]
+    body = b"".join(b"%x\r\n%s\r\n" % (len(one), one) for one in [*chunks, b""])
+    link.sendall(request("POST /predict", "Transfer-Encoding: chunked") + body)
+    assert etag_in(link.recv(65_536)) == expected
+
+
 def test_a_head_without_a_body_does_not_wait_for_one(link: socket.socket) -> None:
     for _ in range(2):
         link.sendall(request("HEAD /static/page.css"))
@@ -57,8 +85,7 @@ def test_who_waits_to_be_told_to_go_on_is_told_at_once(link: socket.socket) -> N
 
 def test_an_answer_to_who_had_it_has_a_head_alone(link: socket.socket) -> None:
     link.sendall(request("POST /predict", body=PICTURE))
-    head = link.recv(65_536).partition(b"\r\n\r\n")[0].decode()
-    etag = next(line for line in head.splitlines() if line.lower().startswith("etag: "))[6:]
+    etag = etag_in(link.recv(65_536))
     link.sendall(request("POST /predict", f"If-None-Match: {etag}", body=PICTURE))
     answer = link.recv(65_536)
     assert answer.startswith(b"HTTP/1.1 304 ")

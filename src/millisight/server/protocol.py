@@ -121,8 +121,7 @@ class PatientProtocol(HttpToolsProtocol):
             return
         try:
             while data:
-                # No more than a head may have, so that what is behind its end is not counted.
-                size = MAX_HEAD_BYTES - self._head_bytes if self._in_head else len(data)
+                size = self._at_once(data)
                 self._feed(data[:size])
                 data = data[size:]
         except httptools.HttpParserUpgrade:
@@ -133,6 +132,12 @@ class PatientProtocol(HttpToolsProtocol):
             self._refuse(cause.status if isinstance(cause, _Refused) else _BAD_REQUEST)
         except _Refused as refused:
             self._refuse(refused.status)
+
+    def _at_once(self, data: bytes) -> int:
+        """How much of ``data`` to have parsed: of a head no more than it may have, so that what is
+        behind its end is not counted; all where it ends before, since pieces are copies."""
+        most = MAX_HEAD_BYTES - self._head_bytes
+        return most if self._in_head and data.find(b"\r\n\r\n", 0, most) < 0 else len(data)
 
     def _feed(self, data: bytes) -> None:
         """Have ``data`` parsed. Raises ``_Refused`` where it makes a head or what is beside a body
@@ -182,6 +187,13 @@ class PatientProtocol(HttpToolsProtocol):
     def on_body(self, body: bytes) -> None:
         # Twice, because a client may send it in many small chunks.
         self._spare_bytes = min(self._spare_bytes + 2 * len(body), MAX_HEAD_BYTES)
+        # The first piece, often all there is, is handed on without a copy; further ones that come
+        # before it is taken are gathered.
+        cycle: Any = self.cycle
+        if not cycle.body:
+            cycle.body = b""
+        elif isinstance(cycle.body, bytes):
+            cycle.body = bytearray(cycle.body)
         super().on_body(body)
 
     def on_message_complete(self) -> None:
