@@ -1,5 +1,7 @@
 """The dispatcher with engines that a test can hold and break."""
 
+import os
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -78,6 +80,24 @@ def test_a_batch_is_what_waited_while_the_engine_was_busy() -> None:
         answers = [int(future.result(10).logits.argmax()) for future in futures]
     assert answers == list(range(11))
     assert engine.batch_sizes == [1, 8, 2]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere threads have no priority")
+def test_the_threads_of_lanes_go_last_and_no_others_do() -> None:
+    def nice() -> int:
+        return os.getpriority(os.PRIO_PROCESS, 0)
+
+    own, seen = nice(), []
+
+    def decode() -> Pixels:
+        seen.append(nice())
+        return picture(0)()
+
+    with dispatcher(FakeEngine(3)) as one:
+        one.submit(decode).result(10)
+        one.submit(decode, here=True).result(10)
+    assert seen == [min(own + 10, 19), own]
+    assert nice() == own
 
 
 def test_a_lone_picture_is_run_alone_and_at_once() -> None:
@@ -168,9 +188,9 @@ def test_pictures_one_by_one_stay_in_one_lane() -> None:
     used: set[threading.Thread] = set()
     with dispatcher(FakeEngine(7, lanes=3)) as one:
         for _ in range(6):
-            one.submit(decode).result(10)
-            # The lane has its answer out a moment before it waits for more.
+            # A lane has its answer out a moment before it waits for more.
             wait_until(lambda: len(one._dispatcher._asleep) == 3)
+            one.submit(decode).result(10)
     assert len(used) == 1
 
 

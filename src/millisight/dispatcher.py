@@ -1,9 +1,8 @@
 """The dispatcher that feeds engines: from what waits to its answers.
 
-It asks the scheduler what to run, makes the pixels, runs the network, and asks again; it never
-waits for company unless the scheduler was given a window. A picture is decoded by the thread that
-runs it: no thread waits for another on the way, and there are no more busy threads than cores,
-however many engines there are.
+It asks the scheduler what to run, makes the pixels, runs the network, and asks again; it waits for
+company only if the scheduler was given a window. A picture is decoded by the thread that runs it:
+none waits for another on the way, and no more are busy than cores, however many engines there are.
 """
 
 import threading
@@ -16,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from millisight.cpu import give_way
 from millisight.engine import Engine, Inferred, Pixels
 from millisight.errors import DeadlineExceeded, NotReady, Overloaded
 from millisight.scheduler import Scheduler, Turn
@@ -189,6 +189,7 @@ class Dispatcher:
                 thread.join()
 
     def _run(self) -> None:
+        give_way()
         changed = threading.Condition(self._lock)
         try:
             while (turn := self._wait(changed)) is not None:
