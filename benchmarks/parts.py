@@ -122,8 +122,10 @@ def cache_part(setup: Setup, one_photograph: Path) -> list[Row]:
             # What is asked again must have been asked before.
             count = len(photographs.read_text().splitlines()) if mode == "repeat" else 1
             seconds = WARM_UP_S
-            while ask(seconds=seconds).requests < count and seconds < LONGEST_WARM_UP_S:
+            while (seen := ask(seconds=seconds)).requests - seen.errors < count:
                 seconds *= 2
+                if seconds > LONGEST_WARM_UP_S:
+                    raise RuntimeError(f"{count} pictures take too long for what is to be measured")
             load = ask(seconds=setup.seconds)
             rows.append({"what": what, **load.as_json()})
             print(f"  {what:12} {load.rate:.0f}/s", flush=True)

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from millisight.bundle import read_bundle, starter_path
+from millisight.cpu import available_cores
 from millisight.dispatcher import Dispatcher, Line
 from millisight.engine import Engine, FakeEngine, Inferred, Logits, OpenVINOEngine, Pixels
 from millisight.errors import BundleError, DeadlineExceeded, NotReady, Overloaded
@@ -82,7 +83,22 @@ def test_a_batch_is_what_waited_while_the_engine_was_busy() -> None:
     assert engine.batch_sizes == [1, 8, 2]
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere threads have no priority")
+several_cores = pytest.mark.skipif(
+    sys.platform != "linux" or available_cores() < 2, reason="lanes give way on several cores only"
+)
+
+
+@several_cores
+def test_a_lane_runs_where_it_may_not_give_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    def forbidden(*_: int) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "setpriority", forbidden)
+    with dispatcher(FakeEngine(3)) as one:
+        assert one.submit(picture(2)).result(10).logits.argmax() == 2
+
+
+@several_cores
 def test_the_threads_of_lanes_go_last_and_no_others_do() -> None:
     def nice() -> int:
         return os.getpriority(os.PRIO_PROCESS, 0)

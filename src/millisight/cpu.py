@@ -1,5 +1,6 @@
 """The cores this process may really use: its affinity mask and its cgroup's quota of time."""
 
+import contextlib
 import math
 import os
 import sys
@@ -146,8 +147,13 @@ def _v1_quota(folder: Path) -> float | None:
 
 def give_way() -> None:
     """Let other threads go before the one that calls, on Linux: who is refused, or asks for health,
-    is not to wait for the pictures of others."""
-    # Elsewhere a thread has no priority of its own that everybody may lower.
-    if sys.platform == "linux":
-        nice = os.getpriority(os.PRIO_PROCESS, 0)
-        os.setpriority(os.PRIO_PROCESS, 0, nice + _NICER)
+    is not to wait for the pictures of others.
+
+    Not where there is one core: who only asks, often enough, would have nearly all of it.
+    """
+    # Elsewhere a thread has no priority of its own.
+    if sys.platform == "linux" and len(os.sched_getaffinity(0)) > 1:
+        # Some sandboxes forbid it; it is not worth more than a try.
+        with contextlib.suppress(OSError):
+            nice = os.getpriority(os.PRIO_PROCESS, 0)
+            os.setpriority(os.PRIO_PROCESS, 0, nice + _NICER)

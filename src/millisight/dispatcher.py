@@ -189,9 +189,9 @@ class Dispatcher:
                 thread.join()
 
     def _run(self) -> None:
-        give_way()
         changed = threading.Condition(self._lock)
         try:
+            give_way()
             while (turn := self._wait(changed)) is not None:
                 self._serve(turn)
         finally:

@@ -71,6 +71,11 @@ def _heads() -> Iterator[Wire]:
     yield wire(
         "a head of 100 kB in one piece", head("GET / HTTP/1.1", "X: " + "y" * 100_000), status=431
     )
+    yield wire(
+        "a head of 100 kB behind empty lines",
+        b"\r\n" * 4 + head("GET / HTTP/1.1", "X: " + "y" * 100_000),
+        status=431,
+    )
     yield wire("a head of spaces", head("GET / HTTP/1.1", "X:" + " " * 200_000 + "y"), status=431)
     yield wire("a path of 60 kB", head(f"GET /{'a' * 60_000} HTTP/1.1"), status=404)
     yield wire("a path of 60 kB of escapes", head(f"GET /{'%ff' * 20_000} HTTP/1.1"), status=404)
@@ -166,6 +171,11 @@ def _bodies() -> Iterator[Wire]:
     )
     yield wire(
         "an extension without end", chunked + b"1;", *[b"y" * 60_000] * 200, status=(400, HUNG_UP)
+    )
+    yield wire(
+        "an extension of 100 kB in one piece",
+        chunked + b"1;" + b"y" * 100_000,
+        status=(400, HUNG_UP),
     )
     yield wire(
         "chunks of one byte", chunked, *[b"1\r\nx\r\n" * 10_000] * 200, status=(400, HUNG_UP)

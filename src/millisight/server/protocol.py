@@ -120,10 +120,11 @@ class PatientProtocol(HttpToolsProtocol):
                 self._end.close()
             return
         try:
-            while data:
-                size = self._at_once(data)
-                self._feed(data[:size])
-                data = data[size:]
+            view, begin = memoryview(data), 0
+            while begin < len(data):
+                end = self._end_of_piece(data, begin)
+                self._feed(view[begin:end])
+                begin = end
         except httptools.HttpParserUpgrade:
             pass  # There is no other protocol: what came with it is answered as it is.
         except httptools.HttpParserError as error:
@@ -133,13 +134,16 @@ class PatientProtocol(HttpToolsProtocol):
         except _Refused as refused:
             self._refuse(refused.status)
 
-    def _at_once(self, data: bytes) -> int:
-        """How much of ``data`` to have parsed: of a head no more than it may have, so that what is
-        behind its end is not counted; all where it ends before, since pieces are copies."""
-        most = MAX_HEAD_BYTES - self._head_bytes
-        return most if self._in_head and data.find(b"\r\n\r\n", 0, most) < 0 else len(data)
+    def _end_of_piece(self, data: bytes, begin: int) -> int:
+        """Where the next piece of ``data`` to be parsed ends: with a head, since what is behind it
+        does not count, or where a head is as long as it may be."""
+        if not self._in_head:
+            return len(data)
+        longest = begin + MAX_HEAD_BYTES - self._head_bytes
+        end = data.find(b"\r\n\r\n", begin, longest)
+        return min(longest, len(data)) if end < 0 else end + 4
 
-    def _feed(self, data: bytes) -> None:
+    def _feed(self, data: memoryview) -> None:
         """Have ``data`` parsed. Raises ``_Refused`` where it makes a head or what is beside a body
         too long."""
         begins = self._in_head and not self._head_bytes
@@ -201,6 +205,9 @@ class PatientProtocol(HttpToolsProtocol):
         super().on_message_complete()
         self._in_head = True
         self._head_bytes = 0
+        # Answered already, it is over: nothing else would end a connection on which no more comes.
+        if self.cycle.response_complete:
+            self._end.close_in(self._patience)
 
     def _start_asgi_task(self, cycle: Any, app: Any) -> None:
         self._answering = cycle
