@@ -22,6 +22,9 @@ FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-ne
 # What Chromium writes of any answer that is an error; the page has to show it in words.
 _EXPECTED = "Failed to load resource"
 
+# The first map of a picture needs a graph to be compiled, on a machine that has other things to do.
+expect.set_options(timeout=15_000)
+
 Open = Callable[..., Page]
 
 
