@@ -73,12 +73,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--images", type=Path, help="folder of JPEG photographs, at least 100")
     parser.add_argument("--output", type=Path, help="folder for the results")
     parser.add_argument(
-        "--against",
-        nargs="*",
-        metavar="NAME",
-        choices=[n for n in ALL if n != MILLISIGHT.name],
+        "--against", nargs="*", metavar="NAME", choices=[n for n in ALL if n != MILLISIGHT.name],
         help="only these contestants",
-    )
+    )  # fmt: skip
     return parser.parse_args()
 
 

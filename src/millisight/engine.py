@@ -93,6 +93,7 @@ class OpenVINOEngine:
         """
         self.lanes = threads or available_cores()
         ov = import_openvino()
+        self._tensor = ov.Tensor
         core = ov.Core()
         check_device(device, core)
         compiled = partial(_compile, core, device, precision)
@@ -128,22 +129,20 @@ class OpenVINOEngine:
     def infer(self, batch: Pixels, *, alone: bool = False) -> Logits:
         """See ``Engine.infer``; ``batch`` has at most ``max_batch`` pictures."""
         if alone and len(batch) == 1:
-            return _run(self._whole, batch)
+            return self._run(self._whole, batch)
         lane = self._free.pop()
         try:
-            return _run(lane[len(batch) > 1], batch)
+            return self._run(lane[len(batch) > 1], batch)
         finally:
             self._free.append(lane)
 
-
-def _run(request: Any, batch: Pixels) -> Logits:
-    # What ``infer`` does with an array itself holds up all Python threads for some 0.1 ms. Memory
-    # is shared with what could be written only.
-    writeable = np.require(batch, requirements=("C", "W"))
-    tensor = import_openvino().Tensor(writeable, shared_memory=True)
-    request.set_input_tensor(tensor)
-    request.infer(share_outputs=True)
-    return np.array(request.get_output_tensor().data, np.float32)
+    def _run(self, request: Any, batch: Pixels) -> Logits:
+        # What ``infer`` does with an array itself holds up all Python threads for some 0.1 ms.
+        # Memory is shared with what could be written only.
+        writeable = np.require(batch, requirements=("C", "W"))
+        request.set_input_tensor(self._tensor(writeable, shared_memory=True))
+        request.infer(share_outputs=True)
+        return np.array(request.get_output_tensor().data, np.float32)
 
 
 def _compile(core: Any, device: str, precision: Precision, model: Graph, threads: int) -> Any:

@@ -50,6 +50,7 @@ def cycle_for(transport: Any, method: str, *, waits: bool, keep_alive: bool) -> 
     cycle.transport = OneWrite(cycle, transport)
     cycle.on_response = cycle.transport.flush
     cycle.more_body = False
+    cycle.message_event.set()
     return cycle
 
 
@@ -60,7 +61,6 @@ def told(
 
     async def run() -> None:
         cycle = cycle_for(transport, method, waits=waits, keep_alive=keep_alive)
-        cycle.message_event.set()
         await cycle.run_asgi(app)
 
     asyncio.run(run())
@@ -135,7 +135,6 @@ def test_nothing_is_written_to_who_has_gone() -> None:
 def test_a_request_is_gone_with_its_answer() -> None:
     async def run(app: Callable[..., Awaitable[None]]) -> "weakref.ref[Any]":
         cycle = cycle_for(Transport(), "GET", waits=False, keep_alive=True)
-        cycle.message_event.set()
         await cycle.run_asgi(app)
         return weakref.ref(cycle)
 
