@@ -97,3 +97,6 @@ def test_the_report_is_fetched_with_the_key(
             page.locator("#report").click()
         assert download.value.suggested_filename == "report.html"
         assert Path(download.value.path()).read_text() == REPORT
+        server.stop()
+        page.locator("#report").click()
+        expect(page.get_by_role("alert")).to_contain_text("does not answer")

@@ -2,9 +2,9 @@
 
 import { forget, showAnswer, showWaiting, shown, startAnswer, translateAnswer } from "./answer.js";
 import { classifyMany, startBatch, translateBatch } from "./batch.js";
-import { element, make, reveal } from "./dom.js";
+import { element, make, reveal, save } from "./dom.js";
 import { renderCode, renderModel, startPanels } from "./panels.js";
-import { Failure, fetchModel, model, predict, useKey } from "./server.js";
+import { Failure, fetchModel, fetchReport, model, predict, useKey } from "./server.js";
 import { language, remember, switchLanguage, text, translate } from "./texts.js";
 
 const EXAMPLES = ["cat", "coffee", "camera", "coat"];
@@ -148,6 +148,15 @@ async function choose(name) {
   translateAll();
 }
 
+async function saveReport() {
+  try {
+    save(await fetchReport(), "report.html");
+    solved(saveReport);
+  } catch (error) {
+    setProblem({ ...error, owner: saveReport, retry: saveReport });
+  }
+}
+
 element("served").addEventListener("change", ({ target }) => choose(target.value));
 element("language").addEventListener("click", () => {
   switchLanguage();
@@ -192,6 +201,6 @@ document.addEventListener("paste", (event) => {
 
 startAnswer();
 startBatch();
-startPanels();
+startPanels(saveReport);
 translateAll();
 begin();

@@ -1,8 +1,8 @@
 // What answers here, and how to ask it from code.
 
 import { className } from "./answer.js";
-import { element, make, save } from "./dom.js";
-import { asking, headers, key, model, served } from "./server.js";
+import { element, make } from "./dom.js";
+import { asking, key, model, reportPath, served } from "./server.js";
 import { percent, text } from "./texts.js";
 
 function facts() {
@@ -33,16 +33,8 @@ export function renderModel() {
   element("served").value = model.name;
   const report = element("report");
   report.hidden = !model.manifest.files["report.html"];
-  report.href = `/model/report?${asking(model)}`;
+  report.href = reportPath();
   renderClasses();
-}
-
-/** A link shows no key. */
-async function fetchReport(event) {
-  if (!key) return;
-  event.preventDefault();
-  const response = await fetch(event.target.href, { headers: headers() });
-  if (response.ok) save(await response.blob(), "report.html");
 }
 
 function renderClasses() {
@@ -104,7 +96,12 @@ async function copyFrom(node) {
   document.execCommand("copy");
 }
 
-export function startPanels() {
+/** `saveReport` is called where the link to the report cannot be followed, for it shows no key. */
+export function startPanels(saveReport) {
   element("search").addEventListener("input", renderClasses);
-  element("report").addEventListener("click", fetchReport);
+  element("report").addEventListener("click", (event) => {
+    if (!key) return;
+    event.preventDefault();
+    saveReport();
+  });
 }

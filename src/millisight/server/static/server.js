@@ -57,15 +57,18 @@ export function explain(file, { predictions, by }, onBusy) {
   return patiently(() => ask(`/explain?${wanted}${asking(by)}`, { method: "POST", body: file }), undefined, onBusy);
 }
 
-/** What a request shows of the key. */
-export const headers = () => (key ? { Authorization: `Bearer ${key}` } : {});
+/** Where the report of the model stands. */
+export const reportPath = () => `/model/report?${asking(model)}`;
 
-async function ask(path, options) {
+/** The report as a blob, for who has a key: a link shows none. */
+export const fetchReport = () => ask(reportPath(), {}, "blob");
+
+async function ask(path, options, kind = "json") {
   let response;
   let body;
   try {
-    response = await fetch(path, { ...options, headers: headers() });
-    body = await response.json();
+    response = await fetch(path, { ...options, headers: key ? { Authorization: `Bearer ${key}` } : {} });
+    body = await response[response.ok ? kind : "json"]();
   } catch (error) {
     if (error.name === "AbortError") throw error;
     const readable = await options.body?.slice(0, 1).arrayBuffer().catch(() => null);
