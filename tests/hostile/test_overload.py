@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from tests.hostile.overload import CORES, Rate, Report, Seen, broken, measure
+from tests.hostile.overload import measure
+from tests.hostile.promises import CORES, Rate, Report, Seen, broken
 
 ATTEMPTS = 3
 """What else runs on the machine may take its cores at the wrong moment, but not each time."""
