@@ -49,7 +49,7 @@ def reported(folder: Path, labels: list[str], counts: list[int]) -> tuple[Findin
     )
     update = {"class_count": classes, "training": training, "activation_map": None}
     manifest: Manifest = read_bundle(starter_path()).manifest.model_copy(update=update)
-    answered = Answered([picture] * len(truth), truth, [logits, logits])
+    answered = Answered([picture] * len(truth), truth, logits, logits)
     findings = find(manifest, tuple(labels), answered, measure_trust(logits, truth, 0.9))
     write_report(folder, findings, manifest, answered.paths)
     written = Findings.model_validate_json((folder / "report.json").read_bytes())

@@ -100,12 +100,11 @@ class Findings(BaseModel):
 def find(
     manifest: Manifest, labels: tuple[str, ...], answered: Answered, trust: Trust | None
 ) -> Findings:
-    """The findings; ``answered`` holds the answers of float32 and of the bundle, in this order."""
-    truth = answered.truth
-    reference, logits = answered.logits
+    """What ``answered`` and ``trust`` show of the bundle that ``manifest`` describes."""
+    truth, logits = answered.truth, answered.bundle
     best = logits.argmax(axis=1)
     right = best == truth
-    reference_right = reference.argmax(axis=1) == truth
+    reference_right = answered.float32.argmax(axis=1) == truth
     classes = _classes(labels, truth, best, manifest.training)
     recalls = [one.recall.value for one in classes if one.recall]
     figures = trust.figures if trust else None
@@ -114,8 +113,8 @@ def find(
         images=len(truth),
         accuracy=_share(right.sum(), len(right)),
         balanced_accuracy=round(float(np.mean(recalls)), 4),
-        bundle=answered.accuracy(1),
-        float32=answered.accuracy(0),
+        bundle=answered.accuracy(logits),
+        float32=answered.accuracy(answered.float32),
         gained=int((right & ~reference_right).sum()),
         lost=int((reference_right & ~right).sum()),
         classes=classes,
@@ -193,7 +192,7 @@ def _confusions(truth: NDArray[np.int64], best: NDArray[np.int64]) -> list[Confu
 
 
 def _mistakes(answered: Answered, temperature: float) -> list[Mistake]:
-    likely = softmax(answered.logits[1], temperature)
+    likely = softmax(answered.bundle, temperature)
     best = likely.argmax(axis=1)
     wrong = np.flatnonzero(best != answered.truth)
     surest = wrong[np.argsort(-likely[wrong, best[wrong]], kind="stable")][:MISTAKES]

@@ -33,24 +33,26 @@ def eager_logits(module: nn.Module, pictures: list[Pixels], preprocess: Preproce
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """Labelled pictures that can be read, and what engines say of them."""
+    """Labelled pictures that can be read, and what is said of them."""
 
     paths: list[Path]
     truth: NDArray[np.int64]
     """Shape ``(n,)``: their class indices."""
-    logits: list[Logits]
-    """Of each engine, shape ``(n, classes)``."""
+    float32: Logits
+    bundle: Logits
+    """Shape ``(n, classes)``, each."""
 
-    def accuracy(self, engine: int) -> Accuracy:
-        """Top-1 and top-5 of one of the engines."""
-        best = [top_indices(row, 5).tolist() for row in self.logits[engine]]
+    def accuracy(self, logits: Logits) -> Accuracy:
+        """Top-1 and top-5 of one of them."""
+        best = [top_indices(row, 5).tolist() for row in logits]
         return accuracy(best, self.truth.tolist())
 
 
 def ask(
     engines: list[Engine], labelled: list[tuple[Path, int]], preprocess: Preprocess, step: Step
 ) -> Answered:
-    """What each engine says of pictures and their class indices.
+    """What ``engines`` say of pictures and their class indices: the first in float32, the last as
+    the bundle; where there is one, it is both.
 
     Pictures that cannot be read are left out. Raises ``DataError`` when none can.
     """
@@ -69,10 +71,12 @@ def ask(
                 parts.append(said)
     if not known:
         raise DataError("None of the labelled pictures can be read.")
+    logits = [np.concatenate(said) for said in zip(*parts, strict=True)]
     return Answered(
         paths=[path for path, _ in known],
         truth=np.array([index for _, index in known], np.int64),
-        logits=[np.concatenate(said) for said in zip(*parts, strict=True)],
+        float32=logits[0],
+        bundle=logits[-1],
     )
 
 
