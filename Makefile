@@ -109,14 +109,14 @@ SIDE_BY_SIDE = $(addprefix tests/,cli client contract dialects docs fuzz page sc
 RUN ?= python -m pytest
 
 test-side-by-side: .venv/.installed .venv-test/.installed
-	.venv-test/bin/$(RUN) --numprocesses 2 --dist loadfile --no-loadscope-reorder $(SIDE_BY_SIDE)
+	.venv-test/bin/$(RUN) --numprocesses 3 --dist loadfile --no-loadscope-reorder $(SIDE_BY_SIDE)
 
 test-alone: .venv/.installed .venv-test/.installed
 	.venv-test/bin/$(RUN) tests $(addprefix --ignore ,$(SIDE_BY_SIDE) tests/build tests/image)
 
-# Two at a time: much of a build is one thread's work. A file's tests share what they build.
+# Three at a time: much of a build is one thread's work. A file's tests share what they build.
 test-build: .venv-build/.tests-installed
-	.venv-build/bin/$(RUN) --numprocesses 2 --dist loadfile --no-loadscope-reorder tests/build
+	.venv-build/bin/$(RUN) --numprocesses 3 --dist loadfile --no-loadscope-reorder tests/build
 
 ## image: the container image, by buildah, which needs no engine; IMAGE_BASE= another base
 image image-test: export BUILDAH_ISOLATION ?= chroot
