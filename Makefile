@@ -114,9 +114,13 @@ test-side-by-side: .venv/.installed .venv-test/.installed
 test-alone: .venv/.installed .venv-test/.installed
 	.venv-test/bin/$(RUN) tests $(addprefix --ignore ,$(SIDE_BY_SIDE) tests/build tests/image)
 
-# Three at a time: much of a build is one thread's work. A file's tests share what they build.
+# Three at a time: much of a build is one thread's work. A file's tests share what they build, so
+# the longest come first.
+BUILDS = $(patsubst %,tests/build/test_%.py,train int8 compare trust build_command export)
+
 test-build: .venv-build/.tests-installed
-	.venv-build/bin/$(RUN) --numprocesses 3 --dist loadfile --no-loadscope-reorder tests/build
+	.venv-build/bin/$(RUN) --numprocesses 3 --dist loadfile --no-loadscope-reorder \
+	  $(BUILDS) $(filter-out $(BUILDS),$(wildcard tests/build/test_*.py)) tests/build/train
 
 ## image: the container image, by buildah, which needs no engine; IMAGE_BASE= another base
 image image-test: export BUILDAH_ISOLATION ?= chroot

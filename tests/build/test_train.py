@@ -123,10 +123,10 @@ def test_an_interrupted_run_goes_on_and_ends_as_if_nothing_had_happened(
     data: Path, millisight: Run, home: Path, bundle_of: Callable[[str], Bundle]
 ) -> None:
     network = ("--base", "none", "--architecture", "shufflenet_v2_x0_5")
-    wanted = ("train", data, *network, "--epochs", "2", "--precision", "float32")
+    wanted = ("train", data, *network, "--epochs", "3", "--precision", "float32")
     whole = millisight(*wanted, "--name", "whole", "--json")
     assert whole.returncode == 0, whole.stderr
-    assert json.loads(whole.stdout)["manifest"]["training"]["epochs"] == 2
+    assert json.loads(whole.stdout)["manifest"]["training"]["epochs"] == 3
     with subprocess.Popen(
         [sys.executable, "-m", "millisight", *map(str, wanted), "--name", "halves"],
         env=os.environ | {"MILLISIGHT_HOME": str(home)},
@@ -134,7 +134,7 @@ def test_an_interrupted_run_goes_on_and_ends_as_if_nothing_had_happened(
         text=True,
     ) as process:
         assert process.stderr is not None
-        seen = next(line for line in process.stderr if "epoch 1 of 2" in line)
+        seen = next(line for line in process.stderr if "epoch 1 of 3" in line)
         process.send_signal(signal.SIGINT)
         rest = process.stderr.read()
     assert process.returncode == 130, seen + rest
@@ -143,11 +143,11 @@ def test_an_interrupted_run_goes_on_and_ends_as_if_nothing_had_happened(
     again = millisight(*wanted, "--name", "halves")
     assert again.returncode == 0, again.stderr
     assert "Going on" in again.stderr
-    assert "epoch 1 of 2" not in again.stderr
+    assert "epoch 1 of 3" not in again.stderr
     one, two = bundle_of("whole").manifest, bundle_of("halves").manifest
     assert one.training is not None
     assert two.training is not None
-    assert [epoch.epoch for epoch in two.training.curves] == [1, 2]
+    assert [epoch.epoch for epoch in two.training.curves] == [1, 2, 3]
     assert two.training.curves == one.training.curves
     assert two.files["model.bin"] == one.files["model.bin"]
 

@@ -3,7 +3,7 @@
 import itertools
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +11,11 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from tests.e2e.conftest import Server, client, running, server
+from tests.e2e import conftest as e2e
+from tests.e2e.conftest import Server, client
 from tests.support import encode, texture
 
-__all__ = ["client", "running", "server"]
+__all__ = ["client"]
 
 ARTIFACTS = Path(__file__).parents[1] / "artifacts"
 FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
@@ -23,9 +24,22 @@ FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-ne
 _EXPECTED = "Failed to load resource"
 
 # The first map of a picture needs a graph to be compiled, on a machine that has other things to do.
-expect.set_options(timeout=15_000)
+PATIENCE_MS = 15_000
+expect.set_options(timeout=PATIENCE_MS)
 
 Open = Callable[..., Page]
+
+
+def running(home: Path, *arguments: str) -> AbstractContextManager[Server]:
+    """``millisight serve``, as patient as the tests are."""
+    return e2e.running(home, "--deadline-ms", str(PATIENCE_MS), *arguments)
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One with an empty store, for tests that leave it as it was."""
+    with running(tmp_path_factory.mktemp("home")) as one:
+        yield one
 
 
 @pytest.fixture(scope="package")  # Playwright's event loop is in the way of other tests' own.
@@ -50,7 +64,7 @@ def opening(browser: Browser) -> Iterator[Open]:
     def opened(server: Server, *, wait: bool = True, **options: Any) -> Page:
         settings = {"locale": "en-GB", "viewport": {"width": 1000, "height": 900}} | options
         context = browser.new_context(**settings)
-        context.set_default_timeout(10_000)
+        context.set_default_timeout(PATIENCE_MS)
         contexts.append(context)
         page = context.new_page()
         page.on("console", lambda message: complaints.append(message.text))

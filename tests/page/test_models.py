@@ -30,6 +30,7 @@ def test_the_model_that_is_chosen_answers_also_what_is_shown(
     best = page.locator("#predictions li").first
     expect(page.locator("#served option")).to_have_text(["starter", "steel"])
     page.locator("#file").set_input_files(picture)
+    expect(page.locator("#predictions li")).to_have_count(3)
     expect(best).not_to_contain_text("steel ")
     plain = page.locator("#history button img")
     page.locator("#served").select_option("steel")
