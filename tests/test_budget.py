@@ -1,14 +1,15 @@
 """The budget of pixels: never more at one time, and nobody waits for ever."""
 
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from millisight import image as images
-from millisight.budget import MOST_OVERTAKEN, PixelBudget
+from millisight.budget import MOST_OVERTAKEN, ByteBudget, PixelBudget
+from millisight.errors import Overloaded
 from millisight.image import Limits, decode
 from tests.support import PREPROCESS, encode, solid
 
@@ -86,3 +87,16 @@ def test_a_reduced_decode_counts_as_what_it_is() -> None:
         # An eighth of each side would be too small; a quarter is 0.75 megapixels.
         assert decode(phone, PREPROCESS, limits).pixels.shape == (224, 224, 3)
     assert images.DRAFT_FACTOR == 2
+
+
+def test_who_has_given_all_back_gets_nothing_more() -> None:
+    budget = ByteBudget(10)
+    with budget.share() as ended:
+        ended.take(6)
+    with pytest.raises(CancelledError):
+        ended.take(6)
+    with budget.share() as one, budget.share() as other:
+        one.take(5)
+        other.take(5)
+        with pytest.raises(Overloaded):
+            other.take(1)

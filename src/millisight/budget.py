@@ -3,6 +3,7 @@
 import contextlib
 import threading
 from collections.abc import Iterator
+from concurrent.futures import CancelledError
 from dataclasses import dataclass
 
 from millisight.errors import Overloaded
@@ -86,6 +87,7 @@ class ByteBudget:
         finally:
             with self._lock:
                 self._held -= share.size
+                share.ended = True
 
     @contextlib.contextmanager
     def set_aside(self, size: int) -> Iterator[None]:
@@ -105,11 +107,15 @@ class ByteBudget:
                 hint="Try again in a moment.",
             )
 
-    def take(self, size: int, own: int) -> None:
-        """Take them. Raises as ``check`` does."""
+    def take(self, size: int, share: "Share") -> None:
+        """Take them for ``share``. Raises as ``check`` does, and ``CancelledError``."""
         with self._lock:
-            self.check(size, own)
+            # A thread does not know that its request has ended, and nobody would give them back.
+            if share.ended:
+                raise CancelledError
+            self.check(size, share.size)
             self._held += size
+            share.size += size
 
 
 class Share:
@@ -119,12 +125,14 @@ class Share:
         self._budget = budget
         self.size = 0
         """Bytes."""
+        self.ended = False
+        """Whether all of it has been given back."""
 
     def check(self, size: int) -> None:
         """Raise ``Overloaded`` if ``size`` bytes more would not fit now."""
         self._budget.check(size, self.size)
 
     def take(self, size: int) -> None:
-        """Have ``size`` bytes more. Raises ``Overloaded``; then it has what it had."""
-        self._budget.take(size, self.size)
-        self.size += size
+        """Have ``size`` bytes more. Raises ``Overloaded``, and ``concurrent.futures``'s
+        ``CancelledError`` once its request has ended; then it has what it had."""
+        self._budget.take(size, self)

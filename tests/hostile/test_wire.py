@@ -208,6 +208,21 @@ def test_what_all_send_together_is_bounded(tmp_path: Path) -> None:
         assert all(b"retry-after: " in answer.lower() for answer in refused)
 
 
+def test_what_is_unpacked_for_nobody_is_given_back(tmp_path: Path) -> None:
+    """The deadline is over while a thread goes on unpacking."""
+    packed = gzip.compress(b"[" + b" " * MOST)
+    sent = post(INFER, packed, "Content-Encoding: gzip", "X-Deadline-Ms: 3")
+    with logging_server(tmp_path, "--max-bodies-mb", "30") as server:
+        answers = [exchange(server, sent)[:12] for _ in range(20)]
+        assert set(answers) <= {b"HTTP/1.1 504", b"HTTP/1.1 400"}
+        assert b"HTTP/1.1 504" in answers
+        # Two at a time are as much as there is room for.
+        upload = post("/predict", bytes(MOST))
+        with ThreadPoolExecutor(2) as pool:
+            answers = list(pool.map(exchange, [server] * 2, [upload] * 2))
+        assert [answer[:12] for answer in answers] == [b"HTTP/1.1 415"] * 2
+
+
 def _answered(link: socket.socket) -> bytes:
     """The beginning of an answer, if there is one."""
     link.settimeout(1)

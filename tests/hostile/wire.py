@@ -3,6 +3,7 @@
 As they go over the wire, because clients' libraries would not send most of them.
 """
 
+import base64
 import gzip
 import json
 import random
@@ -283,3 +284,8 @@ def _tensors(size: int) -> Iterator[Wire]:
     yield wire("a JSON of 60,000 digits of bytes", post(INFER, b"{}", long), status=400)
     text = b'{"instances":[{"b64":"%s"}]}' % (b"!" * size)
     yield wire("a picture that is not base64", post(PREDICT, text), status=400)
+    many = {"name": "image", "shape": [256], "datatype": "BYTES"}
+    many["data"] = [base64.b64encode(PICTURE).decode()] * 256
+    best = {"name": "probabilities", "parameters": {"classification": 1000}}
+    text = json.dumps({"inputs": [many], "outputs": [best]})
+    yield wire("the best 1000 of 256 pictures", post(INFER, text.encode()), status=400)

@@ -1,19 +1,17 @@
 """The Open Inference Protocol's bodies over HTTP: JSON, with tensors within or behind it."""
 
 import asyncio
-import functools
+import math
 import zlib
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Annotated, Any, TypeVar
 
-import numpy as np
 from fastapi import Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, FailFast, Field, ValidationError
 
 from millisight.budget import Share
 from millisight.errors import BadRequest
+from millisight.server.dialects.aside import NUMBER_BYTES, aside
 from millisight.server.dialects.batch import most_pictures
 from millisight.server.dialects.inference import Answer
 from millisight.server.dialects.model import (
@@ -33,12 +31,6 @@ from millisight.server.upload import read_body, too_large
 
 HEADER_LENGTH = "Inference-Header-Content-Length"
 
-_AT_ONCE = 65_536
-"""Bytes of JSON or protobuf that are read or written at once. More would hold up other requests."""
-
-NUMBER_BYTES = 14
-"""What one probability takes in JSON."""
-
 _MOST_LISTS = 250_000
 """Lists and objects in one request: five pictures of 224 × 224 with a list for each pixel. They are
 what takes time and memory: 3,000,000 of them, in 10 MB, held up everything else for seconds."""
@@ -54,8 +46,6 @@ _EITHER_FORMAT = zlib.MAX_WBITS | 32
 
 Parameters = dict[str, Any]
 Parsed = TypeVar("Parsed", bound=BaseModel)
-Done = TypeVar("Done")
-
 Element = TypeVar("Element")
 Checked = Annotated[list[Element], FailFast()]
 """A list whose first wrong element is told and no other: there may be millions of them."""
@@ -118,19 +108,6 @@ def _inflate(body: bytes, max_bytes: int, share: Share) -> bytes:
     if not packed.eof or packed.unused_data:
         raise BadRequest("The compressed body is cut off, or something follows it.")
     return b"".join(plain)
-
-
-async def aside(size: int, work: Callable[[], Done]) -> Done:
-    """What ``work`` makes of ``size`` bytes of JSON or protobuf, or makes as JSON; of many, in a
-    thread, one after the other: lists may take twenty times the memory of their text."""
-    if size <= _AT_ONCE:
-        return work()
-    return await asyncio.get_running_loop().run_in_executor(_thread(), work)
-
-
-@functools.cache
-def _thread() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(1, thread_name_prefix="lists")
 
 
 def parse(kind: type[Parsed], text: bytes) -> Parsed:
@@ -197,7 +174,7 @@ def _pictures(tensor: _Input, tail: bytes | memoryview, most: int) -> Any:
 
 async def respond(request: Request, answer: Answer, asked: Asked) -> Response:
     """``answer`` in the form that was ``asked`` for."""
-    numbers = 0 if asked.output.binary else np.size(answer.tensor.values)
+    numbers = 0 if asked.output.binary else math.prod(answer.tensor.shape)
     response = await aside(numbers * NUMBER_BYTES, lambda: _written(answer, asked))
     return _compressed(response, request.headers.get("accept-encoding", "").strip().lower())
 

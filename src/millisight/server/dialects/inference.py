@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from millisight.server.dialects.aside import NUMBER_BYTES, aside
 from millisight.server.dialects.batch import scores_of
 from millisight.server.dialects.tensors import Asked, Tensor, answer
 from millisight.server.served import Served
@@ -29,4 +30,8 @@ async def infer(
     if asked.timeout is not None:
         deadline = min(deadline, time.monotonic() + asked.timeout)
     served, scores = await scores_of(service, find, asked.pictures, deadline=deadline)
-    return Answer(served.name, answer(scores, served.bundle.labels, asked.output))
+    labels = served.bundle.labels
+    # To find the best, all are sorted.
+    numbers = len(labels) * len(scores) if asked.output.classes else 0
+    tensor = await aside(numbers * NUMBER_BYTES, lambda: answer(scores, labels, asked.output))
+    return Answer(served.name, tensor)

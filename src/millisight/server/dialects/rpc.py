@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import math
 import time
 from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
 from functools import partial
@@ -18,8 +19,8 @@ from millisight.server.access import CLIENT_LEFT, log_request
 from millisight.server.boundary import HEADER, RequestIds
 from millisight.server.dialects import messages_pb2 as messages
 from millisight.server.dialects import model
+from millisight.server.dialects.aside import NUMBER_BYTES, aside
 from millisight.server.dialects.batch import most_pictures
-from millisight.server.dialects.envelope import aside
 from millisight.server.dialects.inference import infer
 from millisight.server.dialects.wire import parse, read_inference, slow_bytes
 from millisight.server.door import check_key
@@ -243,6 +244,7 @@ class Rpc:
         find = partial(self._ready_one, inference.model, inference.version)
         answer = await infer(self._service, find, asked, deadline=deadline)
         tensor = answer.tensor
+        packed = await aside(math.prod(tensor.shape) * NUMBER_BYTES, tensor.packed)
         return messages.ModelInferResponse(
             model_name=answer.model,
             model_version=model.VERSION,
@@ -250,7 +252,7 @@ class Rpc:
             outputs=[
                 messages.Tensor(name=tensor.name, datatype=tensor.datatype, shape=tensor.shape)
             ],
-            raw_output_contents=[tensor.packed()],
+            raw_output_contents=[packed],
         )
 
     def _asked_of(self, raw: bytes) -> Served:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from millisight.errors import BadRequest
-from millisight.predictions import Scores
+from millisight.predictions import MAX_TOP_K, Scores
 from millisight.server.dialects.batch import Sent, check_count, from_base64
 from millisight.server.dialects.model import OUTPUT, elements
 
@@ -196,8 +196,11 @@ def wanted(classes: object, *, binary: bool) -> Wanted:
     """The output with its parameter ``classification``. Raises ``BadRequest``."""
     if classes is None:
         return Wanted(binary=binary)
-    if not isinstance(classes, int) or isinstance(classes, bool) or classes < 1:
-        raise BadRequest(f"The parameter classification of {OUTPUT!r} must be at least 1.")
+    if not isinstance(classes, int) or isinstance(classes, bool) or not 1 <= classes <= MAX_TOP_K:
+        raise BadRequest(
+            f"The parameter classification of {OUTPUT!r} must be between 1 and {MAX_TOP_K}.",
+            hint="Leave it out to get the numbers of all classes.",
+        )
     return Wanted(classes, binary=binary)
 
 

@@ -14,6 +14,7 @@ from pydantic import BaseModel, Field
 
 from millisight.errors import BadRequest
 from millisight.server.access import note
+from millisight.server.dialects.aside import NUMBER_BYTES, aside
 from millisight.server.dialects.batch import (
     Sent,
     check_count,
@@ -30,8 +31,6 @@ from millisight.server.dialects.described import (
 )
 from millisight.server.dialects.envelope import (
     MOST_ELEMENTS,
-    NUMBER_BYTES,
-    aside,
     parse,
     read_uncompressed,
 )
