@@ -12,8 +12,10 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import grpc
+import httpx
 import pytest
 import tritonclient.grpc as triton
+from tenacity import Retrying, stop_after_delay, wait_fixed
 from tritonclient.grpc import service_pb2
 from tritonclient.utils import InferenceServerException
 
@@ -277,6 +279,33 @@ def test_soon_after_the_signal_no_more_is_taken_while_http_drains(tmp_path: Path
             assert len(json.loads(answer.read())["predictions"]) == 3
         server.process.wait(30)
     assert server.process.returncode == 0
+
+
+def test_connections_that_are_kept_for_nothing_leave_room_for_http_and_health(
+    tmp_path: Path,
+) -> None:
+    url = f"127.0.0.1:{free_port()}"
+    limit = ("sh", "-c", 'ulimit -n 150; exec "$@"', "sh")
+    options = ("--workers", "1", "--grpc-port", url.split(":")[1])
+    with running(tmp_path, *options, prefix=limit) as server, ExitStack() as held:
+        idle = [held.enter_context(http2.opened(url, LIVE)) for _ in range(150)]
+        kept = sum(bool(_first(one)) for one in idle)
+        assert 1 <= kept < 50
+        assert httpx.get(f"{server.url}/health/live", timeout=30).json() == {"live": True}
+        for one in idle:
+            one.close()
+        # It takes a moment until they are known to have gone.
+        for attempt in Retrying(stop=stop_after_delay(20), wait=wait_fixed(0.1), reraise=True):
+            with attempt, channel(url) as again:
+                again.unary_unary(LIVE)(b"", timeout=30)
+
+
+def _first(connection: socket.socket) -> bytes:
+    """What it is told first; nothing where it is hung up on."""
+    try:
+        return connection.recv(1)
+    except ConnectionError:
+        return b""
 
 
 def test_a_request_that_was_under_way_is_answered_after_the_signal(tmp_path: Path) -> None:

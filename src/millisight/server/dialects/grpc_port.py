@@ -11,6 +11,7 @@ from typing import Any
 
 from millisight.errors import ExtraMissing
 from millisight.server.door import read_keys
+from millisight.server.options import grpc_connections
 from millisight.server.service import Service
 from millisight.settings import Settings
 
@@ -104,6 +105,7 @@ def _server(service: Service, settings: Settings, message_bytes: int, arriving: 
             ("grpc.so_reuseport", 1),
             ("grpc.max_receive_message_length", message_bytes),
             ("grpc.max_concurrent_streams", most),
+            ("grpc.max_allowed_incoming_connections", grpc_connections()),
             ("grpc.http2.lookahead_bytes", _UNASKED_BYTES),
             # Else that would grow with the network.
             ("grpc.http2.bdp_probe", 0),
