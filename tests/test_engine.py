@@ -4,9 +4,11 @@ import os
 import sys
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from itertools import count
 
 import numpy as np
@@ -254,6 +256,22 @@ def test_no_work_is_spent_on_what_expired_or_was_cancelled() -> None:
         with pytest.raises(DeadlineExceeded):
             late.result(10)
     assert engine.batch_sizes == [1]
+
+
+def test_what_was_cancelled_is_not_kept_until_its_turn() -> None:
+    engine = HeldEngine()
+    with dispatcher(engine) as one:
+        first = one.submit(picture(1))
+        engine.running.acquire()
+        body = np.zeros(10, np.uint8)
+        known = weakref.ref(body)
+        waiting = one.submit(partial(np.broadcast_to, body, (4, 10)))
+        del body
+        assert known() is not None
+        assert waiting.cancel()
+        assert known() is None
+        engine.go.release()
+        first.result(10)
 
 
 def test_an_engines_exception_reaches_its_own_batch_only() -> None:

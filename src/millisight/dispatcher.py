@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from millisight.awaited import Awaited, Steps, unchanged
 from millisight.cpu import give_way
 from millisight.engine import Engine, Inferred, Pixels
 from millisight.errors import DeadlineExceeded, NotReady, Overloaded
@@ -24,27 +25,9 @@ from millisight.scheduler import Scheduler, Turn
 @dataclass(frozen=True, slots=True)
 class _Job:
     line: "Line"
-    decode: Callable[[], Pixels]
+    steps: Steps
     future: "Future[Any]"
-    finish: Callable[[Inferred], Any]
     submitted: float
-
-
-def _unchanged(inferred: Inferred) -> Inferred:
-    return inferred
-
-
-class _Awaited(Future[Any]):
-    """A future that tells its dispatcher when it is cancelled."""
-
-    def __init__(self, dispatcher: "Dispatcher") -> None:
-        super().__init__()
-        self._dispatcher = dispatcher
-
-    def cancel(self) -> bool:
-        if cancelled := super().cancel():
-            self._dispatcher.cancelled = True
-        return cancelled
 
 
 class Line:
@@ -73,7 +56,7 @@ class Line:
         *,
         deadline: float = float("inf"),
         here: bool = False,
-        finish: Callable[[Inferred], Any] = _unchanged,
+        finish: Callable[[Inferred], Any] = unchanged,
     ) -> "Future[Any]":
         """Queue one picture; ``deadline`` is in ``time.monotonic`` seconds.
 
@@ -86,7 +69,9 @@ class Line:
         future fails with ``DeadlineExceeded`` if the deadline passes first. Cancel the future and
         no work is spent on it.
         """
-        job = _Job(self, decode, _Awaited(self._dispatcher), finish, time.monotonic())
+        steps = Steps(decode, finish)
+        future = Awaited(steps, self._dispatcher.note_cancelled)
+        job = _Job(self, steps, future, time.monotonic())
         self._dispatcher.take(job, deadline=deadline, here=here)
         return job.future
 
@@ -114,7 +99,7 @@ class Dispatcher:
         self._asleep: list[threading.Condition] = []
         self._lines: set[Line] = set()
         self._threads: list[threading.Thread] = []
-        self.cancelled = False
+        self._cancelled = False
         """Whether anything was since the queues, which may be long, were looked through for it."""
 
     def open(self, engine: Engine) -> Line:
@@ -151,7 +136,7 @@ class Dispatcher:
                 self._scheduler.admit(job, line, now=job.submitted, deadline=deadline)
             except Overloaded:
                 # Nobody is refused for the sake of those who do not wait any more.
-                if not (self.cancelled and self._drop_cancelled()):
+                if not (self._cancelled and self._drop_cancelled()):
                     raise
                 self._scheduler.admit(job, line, now=job.submitted, deadline=deadline)
             line.unanswered += 1
@@ -160,9 +145,13 @@ class Dispatcher:
                 self._wake_one()
         self._serve(turn)
 
+    def note_cancelled(self) -> None:
+        """Something that waits is not wanted any more."""
+        self._cancelled = True
+
     def _drop_cancelled(self) -> bool:
         """Whether there was anything to take out of the queues. Needs the lock."""
-        self.cancelled = False
+        self._cancelled = False
         dropped = self._scheduler.drop(lambda job: job.future.cancelled())
         for job in dropped:
             job.future.set_running_or_notify_cancel()
@@ -248,7 +237,7 @@ class Dispatcher:
                     self._wake_one()
         for job, inferred in answers:
             try:
-                outcome = job.finish(inferred)
+                outcome = job.steps.finish(inferred)
             # What cannot be finished is this picture's failure, not its neighbours'.
             except Exception as error:  # noqa: BLE001
                 job.future.set_exception(error)
@@ -287,7 +276,7 @@ class Dispatcher:
 
 def _decode(job: _Job) -> Pixels | None:
     try:
-        return job.decode()
+        return job.steps.decode()
     # What cannot be decoded is this picture's failure, not its neighbours'.
     except Exception as error:  # noqa: BLE001
         job.future.set_exception(error)
