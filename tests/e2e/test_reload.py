@@ -72,10 +72,14 @@ def asking(server: Server) -> Iterator[list[str]]:
                 if stop.is_set():
                     return
                 body = PICTURE + b"%d %d" % (number, count)
-                post = client.post if number % 2 else httpx.post
-                with contextlib.suppress(httpx.RemoteProtocolError):
-                    # A kept connection may be closed between two requests; who keeps one retries.
+                kept = number % 2
+                post = client.post if kept else httpx.post
+                try:
                     answers.append(str(post(f"{server.url}/predict", content=body).status_code))
+                except httpx.RemoteProtocolError as error:
+                    # A kept connection may be closed between two requests; who keeps one retries.
+                    if not kept:
+                        answers.append(repr(error))
 
     threads = [threading.Thread(target=ask, args=(number,)) for number in range(4)]
     for thread in threads:

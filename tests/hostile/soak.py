@@ -44,8 +44,11 @@ SLOW_SECONDS = 0.5
 MOST_GROWTH = 0.05
 SETTLE_SECONDS = 10.0
 
-_BUSY = frozenset({429, 503, 504})
+_BUSY = frozenset({429, 504})
 """Right for any request, if there is more to do than there is time for."""
+
+MOST_BUSY = 0.1
+"""Share of the requests that may be refused so, or a server that refuses all of them would do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +131,8 @@ class Tally:
     left: int = 0
     """Whose clients hung up."""
     lost: int = 0
+    busy: int = 0
+    """Refused for want of time."""
     wrong: int = 0
     """Answered with a status that is not right for them."""
     complaints: list[str] = field(default_factory=list)
@@ -136,7 +141,11 @@ class Tally:
     def answered(self, one: Hostile, status: int) -> None:
         with self.lock:
             self.statuses[status] += 1
-            if status not in one.statuses | _BUSY:
+            if status in one.statuses:
+                return
+            if status in _BUSY:
+                self.busy += 1
+            else:
                 self.wrong += 1
                 self.complaints.append(f"{one.name}: {status}")
 
@@ -240,7 +249,8 @@ def summary(tally: Tally, usages: Sequence[Usage]) -> str:
     refused = {status: count for status, count in sorted(tally.statuses.items()) if status != 200}
     line = (
         f"{tried} tried, {tally.statuses[200]} answered, refused {refused}, "
-        f"{tally.left} hung up, {tally.lost} lost, {tally.wrong} wrong"
+        f"{tally.left} hung up, {tally.busy} for want of time, "
+        f"{tally.lost} lost, {tally.wrong} wrong"
     )
     if usages:
         first, last = usages[0], usages[-1]
@@ -260,7 +270,7 @@ def growth(usages: Sequence[Usage]) -> float:
 def is_clean(tally: Tally, usages: Sequence[Usage]) -> bool:
     """Whether nothing was lost, wrong, or kept."""
     # A fault of the server is right for no request, so it is among the wrong ones.
-    if tally.lost or tally.wrong:
+    if tally.lost or tally.wrong or tally.busy > MOST_BUSY * tally.statuses.total():
         return False
     return not usages or (
         growth(usages) <= MOST_GROWTH
