@@ -15,7 +15,6 @@ import tritonclient.http as triton
 import tritonclient.http.aio as triton_aio
 from tritonclient.utils import InferenceServerException
 
-from millisight import __version__
 from tests.dialects.conftest import IMAGES, PICTURES, PREPARED, encoded, firsts
 from tests.e2e.conftest import Server
 
@@ -45,7 +44,7 @@ def test_a_client_lists_and_inspects_what_is_served(client: triton.InferenceServ
     assert client.is_server_ready()
     assert client.get_server_metadata() == {
         "name": "millisight",
-        "version": __version__,
+        "version": "2",
         "extensions": ["binary_tensor_data", "classification", "model_configuration"],
     }
     index = client.get_model_repository_index()

@@ -6,7 +6,6 @@ from typing import Any
 
 from fastapi import Request
 
-import millisight
 from millisight.errors import BadRequest, ModelNotFound
 from millisight.server.dialects.batch import most_pictures
 from millisight.server.served import Served
@@ -23,6 +22,9 @@ PLATFORM = "openvino_ir"
 
 _MOST_AXES = 8
 _LONGEST_AXIS = 2**31 - 1
+
+PROTOCOL = "2"
+"""Its version."""
 
 EXTENSIONS = ["binary_tensor_data", "classification", "model_configuration"]
 
@@ -86,7 +88,8 @@ def _check_parameters(parameters: Iterable[str]) -> None:
 
 def server() -> dict[str, Any]:
     """What ``GET /v2`` says."""
-    return {"name": "millisight", "version": millisight.__version__, "extensions": EXTENSIONS}
+    # Which millisight this is would tell strangers what it is open to.
+    return {"name": "millisight", "version": PROTOCOL, "extensions": EXTENSIONS}
 
 
 def metadata(served: Served) -> dict[str, Any]:
