@@ -118,6 +118,8 @@ test-alone: .venv/.installed .venv-test/.installed
 # the longest come first.
 BUILDS = $(patsubst %,tests/build/test_%.py,train int8 compare trust build_command export)
 
+# Beside each other, OpenMP's threads would mostly spin.
+test-build: export OMP_WAIT_POLICY = passive
 test-build: .venv-build/.tests-installed
 	.venv-build/bin/$(RUN) --numprocesses 3 --dist loadfile --no-loadscope-reorder \
 	  $(BUILDS) $(filter-out $(BUILDS),$(wildcard tests/build/test_*.py)) tests/build/train

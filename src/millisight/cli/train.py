@@ -1,6 +1,7 @@
 """``millisight train``: a folder of pictures to a bundle. Imports the building half only when
 run."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +81,10 @@ def train(dry_run: bool, as_json: bool, **options: Any) -> None:
     """
     settings = take_settings(options)
     with building("train …"):
+        # Before torch is there: its threads spin while they wait, and beside a server or another
+        # training that made one take three times as long.
+        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
         from millisight.build import console_steps
         from millisight.train.train import TrainOptions, look, train_bundle
 
