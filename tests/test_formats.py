@@ -51,6 +51,7 @@ def test_the_greatest_number_of_scans_is_allowed() -> None:
     "between",
     [
         b"\xff\xff\xff",  # fill bytes before a marker
+        b"\xff" * 10_000 + b"\x00",  # fill bytes before none
         b"\xff\x01",  # a marker without a length
         b"\xff\xd3",  # a restart
         b"\xff\x00",  # data, not a marker

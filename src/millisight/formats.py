@@ -21,7 +21,8 @@ _SUPPORTED = re.compile(
 _HEIC = re.compile(rb"....ftyp(hei[cmsx]|hevc|mif1|msf1)", re.DOTALL)
 
 # A marker is any number of 0xff and one more byte; 0xff 0x00 and restarts belong to a scan's data.
-_MARKER = re.compile(rb"\xff+([^\x00\x01\xd0-\xd7\xff])", re.DOTALL)
+# Only the last 0xff is looked for: see structure.py.
+_MARKER = re.compile(rb"\xff([^\x00\x01\xd0-\xd7\xff])", re.DOTALL)
 _FRAME_HEADERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _SEQUENTIAL = (0xC0, 0xC1)
 _END = 0xD9

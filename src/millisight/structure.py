@@ -25,8 +25,9 @@ MAX_RUN_LENGTH_PIXELS = 1_000_000
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 
-# A marker is any number of 0xff and one more byte; 0xff 0x00 is skipped.
-_MARKER = re.compile(rb"\xff+([^\x00\xff])", re.DOTALL)
+# A marker is any number of 0xff and one more byte; 0xff 0x00 is skipped. Only the last 0xff is
+# looked for: a pattern of many would go through those that lead nowhere once for each.
+_MARKER = re.compile(rb"\xff([^\x00\xff])", re.DOTALL)
 _WITHOUT_LENGTH = frozenset({0x01, *range(0xD0, 0xDA)})
 _APP1 = 0xE1
 _SCAN = 0xDA

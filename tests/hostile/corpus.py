@@ -169,6 +169,7 @@ def _bombs_of_chunks(jpeg: bytes) -> Iterator[Hostile]:
         "JPEG of a million blocks of EXIF": jpeg[:2]
         + b"\xff\xe1\0\x09Exif\0\0x" * 900_000
         + jpeg[2:],
+        "JPEG of a million fill bytes": jpeg[:20] + b"\xff" * 1_000_000 + b"\0" + jpeg[20:],
         "GIF of a million comments": hazards.gif_header()
         + b"!\xfe\1x\0" * 1_000_000
         + hazards.gif_frame(),
