@@ -29,15 +29,19 @@ def gif_header(width: int = 1, height: int = 1) -> bytes:
     return struct.pack(_GIF_HEADER, b"GIF89a", width, height, 0x80, 0, 0, palette)
 
 
-def gif_frame(width: int = 1, height: int = 1, *, local_palette: bool = False) -> bytes:
-    """A frame that holds one pixel, whatever its size."""
+def gif_frame(
+    width: int = 1, height: int = 1, *, local_palette: bool = False, disposal: int = 0
+) -> bytes:
+    """A frame that holds one pixel, whatever its size, and has a transparent colour if it is to be
+    taken away by the way that ``disposal`` numbers."""
     flags, palette = (0x80, bytes(6)) if local_palette else (0, b"")
-    return b"," + struct.pack("<HHHHB", 0, 0, width, height, flags) + palette + _GIF_PIXEL
+    control = b"!\xf9\4" + bytes((disposal << 2 | 1, 0, 0, 1, 0)) if disposal else b""
+    return control + b"," + struct.pack("<HHHHB", 0, 0, width, height, flags) + palette + _GIF_PIXEL
 
 
-def gif(width: int, height: int) -> bytes:
+def gif(width: int, height: int, *, disposal: int = 0) -> bytes:
     """A GIF of one frame as large as its screen."""
-    return gif_header(width, height) + gif_frame(width, height) + b";"
+    return gif_header(width, height) + gif_frame(width, height, disposal=disposal) + b";"
 
 
 def webp(width: int, height: int) -> bytes:

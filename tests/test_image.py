@@ -25,6 +25,11 @@ BOMBS = {
     "gif": hazards.gif(8000, 8000),
     "gif that Pillow refuses": hazards.gif(60_000, 60_000),
     "gif frame beyond its screen": hazards.gif_header() + hazards.gif_frame(8000, 8000) + b";",
+    "gif that makes room for its second frame": hazards.gif(13_300, 13_300, disposal=2),
+    "gif frame that does, beyond its screen": hazards.gif_header()
+    + hazards.gif_frame(13_300, 13_300, disposal=2)
+    + b";",
+    "gif that restores what was transparent": hazards.gif(13_300, 13_300, disposal=3),
     "webp": hazards.webp(8000, 8000),
     "webp that Pillow refuses": hazards.webp(16_383, 16_383),
     "bmp": hazards.bmp(8000, 8000),

@@ -5,6 +5,7 @@ Each of these files took seconds of a core that nothing could interrupt.
 
 import struct
 from collections.abc import Iterator
+from io import BytesIO
 
 import pytest
 from PIL import Image
@@ -193,6 +194,17 @@ def test_a_large_bmp_in_run_lengths_is_refused(size: tuple[int, int], packing: i
 
 def test_a_small_one_is_a_picture() -> None:
     assert decode(hazards.bmp_of_runs(64, 64, 1), PREPROCESS, LIMITS).pixels.shape == (224, 224, 3)
+
+
+def test_a_gif_makes_no_room_for_a_frame_that_is_not_shown() -> None:
+    frame = encode(texture(80, 60), "GIF", disposal=2, transparency=0, comment=b"!\xf9\4\x08")
+    at = frame.rindex(b"!\xf9\4") + 3
+    assert frame[at] & 0b11100 == 2 << 2
+    cleared = bounded(frame)
+    assert cleared == frame[:at] + bytes((frame[at] & ~0b11100,)) + frame[at + 1 :]
+    with Image.open(BytesIO(frame)) as before, Image.open(BytesIO(cleared)) as after:
+        assert before.convert("RGBA").tobytes() == after.convert("RGBA").tobytes()
+        assert (before.dispose is None, after.dispose is None) == (False, True)
 
 
 @pytest.mark.parametrize("data", [b"", b"BM", b"II*\0", b"MM\0+", b"GIF89a", b"\xff\xd8\xff"])

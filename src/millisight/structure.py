@@ -44,11 +44,13 @@ _MOST_NUMBERS = 200_000
 _MOST_FRACTIONS = 1_000
 
 _EXTENSION, _IMAGE, _END = b"!", b",", b";"
-_COMMENT, _APPLICATION = b"\xfe", b"\xff"
+_COMMENT, _APPLICATION, _CONTROL = b"\xfe", b"\xff", b"\xf9"
+_DISPOSAL = 0b11100
 
 
 def bounded(data: bytes) -> bytes:
-    """``data`` without EXIF that costs more than it could be worth, or as it is.
+    """``data`` without EXIF, or a way out of a GIF's first frame, that costs more than it could be
+    worth, or as it is.
 
     Raises ``BadImage`` for a file of more parts than any picture needs.
     """
@@ -58,9 +60,9 @@ def bounded(data: bytes) -> bytes:
         # The orientation of an AVIF is said elsewhere, and Pillow takes that.
         return _EXIF_ITEM.sub(rb"\1none", data)
     if data.startswith(_PNG):
-        _count("PNG", _chunks(data), max(MAX_PARTS, len(data) // _PNG_PART))
+        list(_counted("PNG", _chunks(data), max(MAX_PARTS, len(data) // _PNG_PART)))
     elif data.startswith((b"GIF87a", b"GIF89a")):
-        _count("GIF", _blocks(data))
+        return _without_disposal(data)
     elif data.startswith((b"II", b"MM")):
         _check_directory(data)
     elif data.startswith(b"BM"):
@@ -68,10 +70,11 @@ def bounded(data: bytes) -> bytes:
     return data
 
 
-def _count(kind: str, parts: Iterator[object], most: int = MAX_PARTS) -> None:
-    for number, _ in enumerate(parts):
+def _counted(kind: str, parts: Iterator[int], most: int = MAX_PARTS) -> Iterator[int]:
+    for number, part in enumerate(parts):
         if number > most:
             raise _too_many(kind, most)
+        yield part
 
 
 def _with_one_exif(jpeg: bytes) -> bytes:
@@ -106,28 +109,41 @@ def _chunks(png: bytes) -> Iterator[int]:
         yield position
 
 
+def _without_disposal(gif: bytes) -> bytes:
+    """What is to be done with the first frame before the second counts for nothing here, but Pillow
+    makes a picture for it while it opens the file, before anybody can look at the size."""
+    flags = [at for at in _counted("GIF", _blocks(gif)) if at and gif[at] & _DISPOSAL]
+    if not flags:
+        return gif
+    cleared = bytearray(gif)
+    for at in flags:
+        cleared[at] &= ~_DISPOSAL
+    return bytes(cleared)
+
+
 def _blocks(gif: bytes) -> Iterator[int]:
-    """What stands before the first frame, as Pillow reads it."""
+    """What stands before the first frame, as Pillow reads it: for each part the place of the flags
+    of a control, or 0."""
     flags = gif[10] if len(gif) > 10 else 0
     position = 13 + (3 << (flags & 7) + 1 if flags & 0x80 else 0)
     while (introducer := gif[position : position + 1]) not in (b"", _IMAGE, _END):
         position += 1
-        yield position
+        yield 0
         if introducer != _EXTENSION:
             continue
         label = gif[position : position + 1]
         block = position + 2
         size = _size(gif, block - 1)
         position = block + size
-        yield position
+        yield block if label == _CONTROL and block < min(position, len(gif)) else 0
         for _ in range(_read_anyway(label, gif[block : block + size])):
             size = _size(gif, position)
             position += 1 + size
-            yield position
+            yield 0
         while size:
             size = _size(gif, position)
             position += 1 + size
-            yield position
+            yield 0
 
 
 def _read_anyway(label: bytes, block: bytes) -> int:

@@ -109,6 +109,7 @@ def _bombs_of_headers(jpeg: bytes) -> Iterator[Hostile]:
         "PNG beyond Pillow": hazards.png(2**31 - 1, 2**31 - 1),
         "GIF": hazards.gif(60_000, 60_000),
         "GIF frame beyond its screen": hazards.gif_header() + hazards.gif_frame(8000, 8000) + b";",
+        "GIF that makes room for its second frame": hazards.gif(13_300, 13_300, disposal=2),
         "WebP": hazards.webp(16_383, 16_383),
         "BMP": hazards.bmp(60_000, 60_000),
         "BMP upside down": hazards.bmp(60_000, -60_000),
