@@ -100,3 +100,17 @@ def test_who_has_given_all_back_gets_nothing_more() -> None:
         other.take(5)
         with pytest.raises(Overloaded):
             other.take(1)
+
+
+def test_a_jpeg_of_several_scans_counts_at_its_full_size_too() -> None:
+    limits = Limits(budget=PixelBudget(4_000_000))
+    picture = solid((9, 9, 9), size=(2000, 1500))
+    files = [encode(picture, "JPEG", progressive=progressive) for progressive in (False, True)]
+    with ThreadPoolExecutor(2) as pool:
+        # Both are decoded to 0.75 megapixels, the second from 3 megapixels of coefficients.
+        with limits.budget.hold(500_000):
+            baseline, progressive = (pool.submit(decode, one, PREPROCESS, limits) for one in files)
+            assert baseline.result(timeout=20).pixels.shape == (224, 224, 3)
+            with pytest.raises(TimeoutError):
+                progressive.result(timeout=0.2)
+        assert progressive.result(timeout=20).pixels.shape == (224, 224, 3)

@@ -20,7 +20,7 @@ from PIL.TiffImagePlugin import TILELENGTH, TILEWIDTH, TiffImageFile
 from millisight.av1 import check_frames
 from millisight.budget import PixelBudget
 from millisight.errors import BadImage, ImageError, ImageTooLarge
-from millisight.formats import FORMATS, check_scans, refusal
+from millisight.formats import FORMATS, refusal
 from millisight.frames import MAX_COUNTED, count_frames
 from millisight.geometry import (
     SWAPS_AXES,
@@ -35,6 +35,7 @@ from millisight.geometry import (
 from millisight.manifest import Preprocess
 from millisight.modes import to_rgb
 from millisight.resizing import resize
+from millisight.scans import read_scans
 from millisight.structure import MAX_EXIF_BYTES, bounded
 
 DRAFT_FACTOR = 2
@@ -84,11 +85,12 @@ def decode(data: bytes, preprocess: Preprocess, limits: Limits) -> Decoded:
     with opened as image:
         with _border(limits):
             _check_structure(image, data, limits)
+            is_kept = isinstance(image, JpegImageFile) and read_scans(data).several
         frames = count_frames(image, data)
         if isinstance(image, JpegImageFile):
             # Pillow feeds libjpeg this much at a time; all at once saves the copies between.
             image.decodermaxblock = len(data)
-        return _prepare(image, preprocess, limits, frames=frames)
+        return _prepare(image, preprocess, limits, frames=frames, is_kept=is_kept)
 
 
 @contextmanager
@@ -140,8 +142,15 @@ def from_pillow(image: Image.Image, preprocess: Preprocess, limits: Limits) -> D
 
 
 def _prepare(
-    image: Image.Image, preprocess: Preprocess, limits: Limits, *, frames: int = 1
+    image: Image.Image,
+    preprocess: Preprocess,
+    limits: Limits,
+    *,
+    frames: int = 1,
+    is_kept: bool = False,
 ) -> Decoded:
+    """Make ready what was opened; ``is_kept`` says that its decoder holds all of it at full size,
+    whatever the size of the picture that it makes."""
     _check_size(image.size, limits)
     warnings = []
     if frames > 1:
@@ -150,7 +159,8 @@ def _prepare(
     full = image.size
     with _border(limits):
         image.draft(None, (preprocess.resize * DRAFT_FACTOR,) * 2)
-    with limits.budget.hold(image.size[0] * image.size[1]):
+    kept = full[0] * full[1] if is_kept else 0
+    with limits.budget.hold(kept + image.size[0] * image.size[1]):
         return _cut(image, full, preprocess, warnings, limits)
 
 
@@ -200,8 +210,6 @@ def _orientation(image: Image.Image) -> int:
 def _check_structure(image: Image.Image, data: bytes, limits: Limits) -> None:
     """What the headers promise, before any pixel is decoded."""
     _check_size(image.size, limits)
-    if isinstance(image, JpegImageFile):
-        check_scans(data)
     if image.format == "AVIF":
         check_frames(data, image.size)
     if isinstance(image, TiffImageFile):

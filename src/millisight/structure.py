@@ -73,7 +73,7 @@ def bounded(data: bytes) -> bytes:
 def _counted(kind: str, parts: Iterator[int], most: int = MAX_PARTS) -> Iterator[int]:
     for number, part in enumerate(parts):
         if number > most:
-            raise _too_many(kind, most)
+            raise too_many(kind, most)
         yield part
 
 
@@ -85,7 +85,7 @@ def _with_one_exif(jpeg: bytes) -> bytes:
         # What lies between is gone through byte by byte.
         steps += marker.start(1) - position
         if steps > MAX_PARTS:
-            raise _too_many("JPEG")
+            raise too_many("JPEG")
         kind, position = marker[1][0], marker.end()
         if kind == _SCAN:
             break
@@ -168,14 +168,14 @@ def _check_directory(tiff: bytes) -> None:
     except (struct.error, OverflowError):
         return
     if entries > MAX_PARTS:
-        raise _too_many("TIFF")
+        raise too_many("TIFF")
     position += struct.calcsize(order + number)
     size = struct.calcsize(order + entry)
     table = tiff[position : position + size * entries]
     for _, kind, count in struct.iter_unpack(order + entry, table[: len(table) // size * size]):
         most = _MOST_FRACTIONS if kind in _FRACTIONS else _MOST_NUMBERS
         if kind not in _BYTES and count > most:
-            raise _too_many("TIFF", most, "numbers in a tag")
+            raise too_many("TIFF", most, "numbers in a tag")
 
 
 def _check_run_lengths(bmp: bytes) -> None:
@@ -192,7 +192,8 @@ def _check_run_lengths(bmp: bytes) -> None:
         )
 
 
-def _too_many(kind: str, most: int = MAX_PARTS, parts: str = "parts") -> BadImage:
+def too_many(kind: str, most: int = MAX_PARTS, parts: str = "parts") -> BadImage:
+    """The error for a file of this kind with more than ``most`` parts."""
     return BadImage(
         f"The {kind} has over {most:,} {parts}.",
         hint="Open it in a viewer and export it again.",

@@ -17,7 +17,8 @@ import numpy as np
 from PIL import Image
 
 from millisight.errors import BadImage, BadRequest, ImageTooLarge, UnsupportedFormat, UploadTooLarge
-from millisight.formats import FORMATS, MAX_SCANS
+from millisight.formats import FORMATS
+from millisight.scans import MAX_SCANS
 from tests import hazards, hostile
 from tests.hostile import END, FORM, Hostile, black_png, part, tiff_entry, upload
 from tests.support import encode, solid, texture
