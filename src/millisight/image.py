@@ -35,7 +35,7 @@ from millisight.geometry import (
 from millisight.manifest import Preprocess
 from millisight.modes import to_rgb
 from millisight.resizing import resize
-from millisight.scans import read_scans
+from millisight.scans import require_whole
 from millisight.structure import MAX_EXIF_BYTES, bounded
 
 DRAFT_FACTOR = 2
@@ -85,11 +85,8 @@ def decode(data: bytes, preprocess: Preprocess, limits: Limits) -> Decoded:
     with opened as image:
         with _border(limits):
             _check_structure(image, data, limits)
-            is_kept = isinstance(image, JpegImageFile) and read_scans(data).several
+            is_kept = isinstance(image, JpegImageFile) and require_whole(image, data).several
         frames = count_frames(image, data)
-        if isinstance(image, JpegImageFile):
-            # Pillow feeds libjpeg this much at a time; all at once saves the copies between.
-            image.decodermaxblock = len(data)
         return _prepare(image, preprocess, limits, frames=frames, is_kept=is_kept)
 
 

@@ -65,6 +65,9 @@ def _damaged(files: dict[str, bytes]) -> Iterator[Hostile]:
             whole = percent == 99 and kind in {"GIF", "PNG"}
             cut = data[: len(data) * percent // 100]
             yield upload(f"{kind} cut off at {percent} %", cut, BadImage, answered=whole)
+            if kind == "JPEG":
+                closed = cut + b"\xff\xd9"
+                yield upload(f"{kind} cut off at {percent} % and closed again", closed, BadImage)
         for seed in range(3):
             # Behind the first bytes, by which the format is known.
             header = hostile.with_flips(data, 12, 80, seed)
@@ -121,7 +124,7 @@ def _bombs_of_headers(jpeg: bytes) -> Iterator[Hostile]:
     }.items():
         yield upload(f"bomb: header of a {name}", data, ImageTooLarge)
     thin = hazards.jpeg_of_size(jpeg, _SIDE, _SIDE)
-    yield upload("bomb: JPEG of little data", thin, *_ANY, answered=True)
+    yield upload("bomb: JPEG of little data", thin, BadImage)
     small = encode(solid("red", size=(2000, 2000)), "AVIF")
     avif = hazards.avif_that_says(small, 10, 10)
     yield upload("bomb: AVIF of a frame larger than it says", avif, BadImage)
@@ -146,7 +149,10 @@ def _bombs_of_pixels() -> Iterator[Hostile]:
         yield upload(f"49 megapixels of TIFF in {name}", deflated)
     progressive = encode(solid("red"), "JPEG", progressive=True)
     most = hostile.jpeg_of_scans(progressive, MAX_SCANS, _SIDE)
-    yield upload(f"49 megapixels of JPEG in {MAX_SCANS} scans", most)
+    yield upload(f"bomb: {MAX_SCANS} scans of next to nothing", most, BadImage)
+    large = encode(solid("red", size=(3000, 3000)), "JPEG", progressive=True)
+    most = hostile.jpeg_of_scans(large, MAX_SCANS, 3000)
+    yield upload(f"9 megapixels of JPEG in {MAX_SCANS} scans", most)
     endless = hostile.jpeg_of_scans(progressive, 5000, _SIDE)
     yield upload("bomb: JPEG of 5000 scans", endless, BadImage)
 
