@@ -183,6 +183,7 @@ class Dispatcher:
             give_way()
             while (turn := self._wait(changed)) is not None:
                 self._serve(turn)
+                del turn  # Or its engine would live until the next one.
         finally:
             with self._lock:
                 self._threads.remove(threading.current_thread())
@@ -213,9 +214,8 @@ class Dispatcher:
         try:
             for job in turn.expired:
                 if job.future.set_running_or_notify_cancel():
-                    job.future.set_exception(
-                        DeadlineExceeded("The deadline passed while the picture was waiting.")
-                    )
+                    late = DeadlineExceeded("The deadline passed while the picture was waiting.")
+                    job.future.set_exception(late)
             if turn.run:
                 self._run_batch(turn.run)
         finally:

@@ -34,7 +34,6 @@ class Embedder(OnDemand):
         super().__init__(
             bundle,
             dispatcher,
-            self._cut,
             threads=settings.threads,
             max_batch=settings.max_batch,
             device=settings.device,
@@ -71,7 +70,7 @@ class Embedder(OnDemand):
         work = Work(decode, partial(self._embedding, normalize), self._watch)
         return self.prepare().submit(work.decode, deadline=deadline, here=here, finish=work.finish)
 
-    def _cut(self, graph: Graph) -> Graph:
+    def _changed(self, graph: Graph) -> Graph:
         self._dimensions = embedding_size(graph)
         if self._dimensions is None:
             raise self._refusal()

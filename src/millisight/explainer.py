@@ -18,6 +18,7 @@ from millisight.errors import BadParameter, NotExplainable
 from millisight.geometry import Box
 from millisight.image import Decoded
 from millisight.ondemand import OnDemand
+from millisight.runtime import Graph
 from millisight.watch import Watch
 from millisight.work import Work
 
@@ -58,9 +59,7 @@ class Explainer(OnDemand):
         self, bundle: Bundle, dispatcher: Dispatcher, *, device: str, watch: Watch
     ) -> None:
         """Nothing is compiled yet; ``dispatcher`` has one lane, which explainers may share."""
-        super().__init__(
-            bundle, dispatcher, with_maps, threads=1, max_batch=1, device=device, watch=watch
-        )
+        super().__init__(bundle, dispatcher, threads=1, max_batch=1, device=device, watch=watch)
 
     def submit(
         self,
@@ -89,6 +88,9 @@ class Explainer(OnDemand):
                 hint="Networks have them that end in average pooling and one linear layer.",
             )
         return super().prepare()
+
+    def _changed(self, graph: Graph) -> Graph:
+        return with_maps(graph)
 
     def _explanation(
         self,

@@ -1,7 +1,7 @@
 """A graph beside the one that answers, made of it and compiled when somebody first asks."""
 
 import threading
-from collections.abc import Callable
+from abc import ABC, abstractmethod
 
 from millisight.bundle import Bundle
 from millisight.dispatcher import Dispatcher, Line
@@ -11,14 +11,13 @@ from millisight.runtime import Graph
 from millisight.watch import Watch
 
 
-class OnDemand:
-    """One bundle's graph with a ``change``, and a line of its own. Thread-safe."""
+class OnDemand(ABC):
+    """One bundle's graph, changed, and a line of its own. Thread-safe."""
 
     def __init__(
         self,
         bundle: Bundle,
         dispatcher: Dispatcher,
-        change: Callable[[Graph], Graph],
         *,
         threads: int,
         max_batch: int,
@@ -29,7 +28,6 @@ class OnDemand:
         ``threads`` asks for, and its batches are no larger than ``max_batch``."""
         self._bundle = bundle
         self._dispatcher = dispatcher
-        self._change = change
         self._threads = threads
         self._max_batch = max_batch
         self._device = device
@@ -38,19 +36,25 @@ class OnDemand:
         self._line: Line | None = None
         self._closed = False
 
+    @abstractmethod
+    def _changed(self, graph: Graph) -> Graph:
+        """What is compiled in place of the bundle's ``graph``."""
+
     @property
     def prepared(self) -> bool:
         """Whether ``prepare`` returns at once."""
-        return self._line is not None and self._line.alive
+        line = self._line
+        return line is not None and line.alive
 
     @property
     def waiting(self) -> int:
         """How many pictures wait for their turn."""
-        return 0 if self._line is None else self._line.waiting
+        line = self._line
+        return 0 if line is None else line.waiting
 
     def prepare(self) -> Line:
         """What answers, compiled if it was not yet. Raises ``NotReady`` after ``close``,
-        ``BundleError`` and what ``change`` raises."""
+        ``BundleError`` and what ``_changed`` raises."""
         with self._lock:
             if self._closed:
                 raise NotReady("The engine is not running.", hint="Try again in a moment.")
@@ -63,14 +67,15 @@ class OnDemand:
                     threads=self._threads,
                     max_batch=self._max_batch,
                     device=self._device,
-                    change=self._change,
+                    change=self._changed,
                 )
                 self._line = self._dispatcher.open(Watched(engine, self._watch))
             return self._line
 
     def close(self) -> None:
-        """Answer what is queued, then stop."""
+        """Answer what is queued, then stop, and let go of the graph."""
         with self._lock:
             self._closed = True
         if self._line is not None:
             self._line.close()
+            self._line = None

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import time
+import weakref
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 
 from millisight.bundle import GRAPH, Bundle, open_bundles, read_bundle, starter_path
 from millisight.engine import FakeEngine
-from millisight.errors import NotReady
+from millisight.errors import BadImage, NotReady
 from millisight.server import create_app
 from millisight.server.dialects.inference import infer
 from millisight.server.dialects.tensors import Asked
@@ -130,6 +131,36 @@ def test_a_batch_whose_model_is_exchanged_before_it_is_asked_is_answered_by_the_
         # Where there is no other, it is as it was.
         with pytest.raises(NotReady):
             await infer(service, lambda: old, asked, deadline=deadline)
+        await service.stop()
+
+    asyncio.run(whole())
+
+
+def test_of_a_model_that_was_exchanged_nothing_is_kept(tmp_path: Path) -> None:
+    build(tmp_path, "steel", "old")
+    settings = Settings(model=("steel",), home=tmp_path, threads=1)
+
+    async def use(service: Service) -> None:
+        deadline = time.monotonic() + 60
+        await service.embed(None, JPEG, normalize=False, deadline=deadline)
+        await service.explain(None, JPEG, 3, (), deadline=deadline)
+        with pytest.raises(BadImage):
+            await service.embed(None, JPEG[:300], normalize=False, deadline=deadline)
+
+    def parts(service: Service) -> list[weakref.ref[object]]:
+        classifier = service.ready_one(None).ready()
+        graphs = [part.prepare().engine for part in (classifier.embedder, classifier.explainer)]
+        every = [classifier, classifier.embedder, classifier.explainer, *graphs]
+        return [weakref.ref(one) for one in every]
+
+    async def whole() -> None:
+        service = Service(open_bundles(settings.model, tmp_path), settings)
+        await service.start(lambda: None, lambda: None)
+        await use(service)
+        old = parts(service)
+        build(tmp_path, "steel", "new")
+        await service.reload()
+        assert [one() for one in old] == [None] * len(old)
         await service.stop()
 
     asyncio.run(whole())

@@ -137,9 +137,13 @@ class Service:
             bundles = await asyncio.to_thread(open_bundles, self.settings.model, self.settings.home)
             new = await asyncio.to_thread(self._loaded, bundles)
             self._take(new)
-            gc.freeze()
             kept = set(new.values())
             await asyncio.to_thread(_close, [one for one in old.values() if one not in kept])
+            # A request that failed can hold on to the model it asked, in a circle that was frozen.
+            # This holds up others for less than 0.1 s.
+            gc.unfreeze()
+            gc.collect()
+            gc.freeze()
             if self._stopping:  # It stopped the old ones and could not know of the new.
                 await asyncio.to_thread(_close, new.values())
         logger.info("Serving %s now", describe(bundles))
