@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 from millisight.bundle import (
@@ -9,6 +10,7 @@ from millisight.bundle import (
     MANIFEST,
     REPORT,
     REPORT_DATA,
+    Bundle,
     new_bundle,
     starter_path,
     store,
@@ -60,6 +62,11 @@ def build(
         content["files"] |= {file: describe_file(draft / file).model_dump() for file in changed}
         content |= {"name": name, "confidence": confidence}
         write_manifest(draft, Manifest.model_validate(content))
+
+
+def without_network(bundle: Bundle) -> Bundle:
+    """``bundle`` with a network that OpenVINO cannot load."""
+    return replace(bundle, graph=replace(bundle.graph, xml=b"<net/>"))
 
 
 def damage(home: Path, name: str) -> None:

@@ -9,7 +9,7 @@ import pytest
 from millisight.activation import map_size, with_maps
 from millisight.bundle import starter_path
 from millisight.engine import OpenVINOEngine
-from millisight.runtime import import_openvino
+from millisight.runtime import import_openvino, read_graph
 
 ov = import_openvino()
 
@@ -96,8 +96,9 @@ def test_a_graph_that_ends_in_something_else_has_no_maps() -> None:
 def test_the_starter_in_int8_has_maps_whose_means_are_its_logits() -> None:
     path: Path = starter_path() / "model.xml"
     assert map_size(ov.Core().read_model(path)) == (7, 7)
-    plain = OpenVINOEngine(path, precision="int8", threads=1)
-    explaining = OpenVINOEngine(path, precision="int8", threads=1, change=with_maps)
+    files = read_graph(path)
+    plain = OpenVINOEngine(files, precision="int8", threads=1)
+    explaining = OpenVINOEngine(files, precision="int8", threads=1, change=with_maps)
     pictures = RANDOM.integers(0, 256, (4, 224, 224, 3), dtype=np.uint8)
     biases = []
     for picture in pictures:

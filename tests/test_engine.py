@@ -10,6 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from itertools import count
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from millisight.cpu import available_cores
 from millisight.dispatcher import Dispatcher, Line
 from millisight.engine import Engine, FakeEngine, Inferred, Logits, OpenVINOEngine, Pixels
 from millisight.errors import BundleError, DeadlineExceeded, NotReady, Overloaded
+from millisight.runtime import GraphFiles
 
 
 def picture(value: int, rows: int = 4) -> Callable[[], Pixels]:
@@ -435,10 +437,11 @@ def test_alone_or_side_by_side_the_logits_are_the_same() -> None:
         np.testing.assert_allclose(side_by_side, alone, atol=1e-4)
 
 
-def test_a_graph_that_openvino_cannot_read_is_a_bundle_error(tmp_path) -> None:
-    (tmp_path / "model.xml").write_text("<net/>")
-    with pytest.raises(BundleError, match="cannot load"):
-        OpenVINOEngine(tmp_path / "model.xml", precision="int8")
+@pytest.mark.parametrize("xml", [b"<net/>", b"", b"\xff"])
+def test_a_graph_that_openvino_cannot_read_is_a_bundle_error(xml: bytes) -> None:
+    files = GraphFiles(Path("model.xml"), xml, b"")
+    with pytest.raises(BundleError, match=r"cannot load model\.xml"):
+        OpenVINOEngine(files, precision="int8")
 
 
 def test_what_cannot_be_decoded_fails_by_itself() -> None:

@@ -2,12 +2,10 @@
 
 import multiprocessing
 import os
-import shutil
-from pathlib import Path
 
 import pytest
 
-from millisight.bundle import GRAPH, Bundle, read_bundle, starter_path
+from millisight.bundle import Bundle, read_bundle, starter_path
 from millisight.classifier import Classifier
 from millisight.cpu import Cores, find_cores
 from millisight.engine import FakeEngine
@@ -15,6 +13,7 @@ from millisight.errors import BundleError, ProcessDied
 from millisight.settings import Settings, load_settings
 from millisight.trial import Trial, ask, measure, usual_arrangement
 from millisight.tuning import Arrangement, Load, Split, candidates
+from tests.models import without_network
 from tests.support import encode, texture
 
 PHOTOGRAPHS = [encode(texture(64, 48, seed), "JPEG") for seed in range(3)]
@@ -100,11 +99,9 @@ def test_a_worker_that_dies_is_told_of(bundle: Bundle, settings: Settings) -> No
     assert multiprocessing.active_children() == []
 
 
-def test_a_network_that_cannot_be_loaded_is_told_of(settings: Settings, tmp_path: Path) -> None:
-    copy = shutil.copytree(starter_path(), tmp_path / "copy")
-    bundle = read_bundle(copy)
-    (copy / GRAPH).write_text("<net/>")
-    with pytest.raises(BundleError, match="OpenVINO cannot load"), trial(bundle, settings, ONE):
+def test_a_network_that_cannot_be_loaded_is_told_of(bundle: Bundle, settings: Settings) -> None:
+    broken = without_network(bundle)
+    with pytest.raises(BundleError, match="OpenVINO cannot load"), trial(broken, settings, ONE):
         pass
     assert multiprocessing.active_children() == []
 

@@ -18,9 +18,10 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from millisight.bundlefiles import damaged, plain, read_file, verify_file
+from millisight.bundlefiles import damaged, plain, read_file
 from millisight.errors import BundleError, ModelNotFound, SettingsError
 from millisight.manifest import FORMAT_VERSION, Manifest
+from millisight.runtime import GraphFiles
 
 MANIFEST = "manifest.json"
 LABELS = "labels.json"
@@ -51,33 +52,30 @@ class _Labels(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """A verified bundle on disk."""
+    """A verified bundle, as it was when it was read: its folder is not looked at again."""
 
     path: Path
+    """The folder that it was read from."""
     manifest: Manifest
     labels: tuple[str, ...]
     """The class names, in the order of the logits."""
+    graph: GraphFiles = field(compare=False, repr=False)
+    """The network."""
     translations: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """The same names in other languages, by BCP 47 language tag such as ``zh``."""
     report: bytes | None = field(default=None, repr=False)
     """The HTML page that says how good it is on labelled pictures, where there is one."""
 
-    @property
-    def graph(self) -> Path:
-        """The OpenVINO IR; its tensors lie beside it."""
-        return self.path / GRAPH
-
 
 def read_bundle(path: Path) -> Bundle:
-    """The bundle in folder ``path``, every byte verified.
+    """The bundle in folder ``path``, every byte verified and kept that is needed to answer.
 
     Raises ``BundleError`` naming the file that is missing, changed or not understood.
     """
     manifest = read_manifest(path)
-    for name, entry in manifest.files.items():
-        verify_file(path / name, entry)
+    files = {name: read_file(path / name, entry) for name, entry in manifest.files.items()}
     try:
-        content = _Labels.model_validate_json(read_file(path / LABELS))
+        content = _Labels.model_validate_json(files[LABELS])
     except ValidationError as error:
         raise damaged(path / LABELS) from error
     for names in (content.labels, *content.translations.values()):
@@ -86,9 +84,8 @@ def read_bundle(path: Path) -> Bundle:
                 f"Bundle {path} has {len(names)} labels for {manifest.class_count} classes.",
                 hint="Build it again.",
             )
-    # Kept, since the folder may be exchanged while this bundle answers.
-    report = read_file(path / REPORT) if REPORT in manifest.files else None
-    return Bundle(path, manifest, content.labels, content.translations, report)
+    graph = GraphFiles(path / GRAPH, files[GRAPH], files[TENSORS])
+    return Bundle(path, manifest, content.labels, graph, content.translations, files.get(REPORT))
 
 
 def read_manifest(path: Path) -> Manifest:

@@ -5,7 +5,6 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -15,7 +14,7 @@ from millisight.cpu import available_cores
 from millisight.devices import AUTO, CPU, check_device
 from millisight.errors import BundleError
 from millisight.manifest import Precision
-from millisight.runtime import Graph, import_openvino
+from millisight.runtime import Graph, GraphFiles, import_openvino, parse_graph
 from millisight.watch import Watch
 
 Pixels = NDArray[np.uint8]
@@ -78,7 +77,7 @@ class OpenVINOEngine:
 
     def __init__(
         self,
-        graph: Path,
+        graph: GraphFiles,
         *,
         precision: Precision,
         threads: int = 0,
@@ -86,7 +85,7 @@ class OpenVINOEngine:
         device: str = CPU,
         change: Callable[[Graph], Graph] | None = None,
     ) -> None:
-        """Compile ``graph`` (OpenVINO IR, one uint8 input ``(?, crop, crop, 3)``) and warm up.
+        """Compile ``graph`` (one uint8 input ``(?, crop, crop, 3)``) and warm up.
 
         ``threads`` 0 takes every core this process may use; ``change`` makes another graph of it
         first. Raises ``DeviceNotFound``, and ``BundleError`` when OpenVINO cannot read the graph.
@@ -98,7 +97,7 @@ class OpenVINOEngine:
         check_device(device, core)
         compiled = partial(_compile, core, device, precision)
         try:
-            model = core.read_model(graph)
+            model = parse_graph(graph, core)
             if change is not None:
                 model = change(model)
             picture = [side.get_length() for side in list(model.input().partial_shape)[1:]]
@@ -113,9 +112,11 @@ class OpenVINOEngine:
                     batched = list(pool.map(partial(compiled, model), [1] * self.lanes))
         except RuntimeError as error:
             raise BundleError(
-                f"OpenVINO cannot load {graph}.", hint="Build the bundle again."
+                f"OpenVINO cannot load {graph.path}.", hint="Build the bundle again."
             ) from error
         self._free = list(zip(single, batched, strict=True))
+        # Its tensors are read as long as what was compiled is there, which goes before it.
+        self._graph = graph
         self._warm_up([np.zeros((size, *picture), np.uint8) for size in range(1, max_batch + 1)])
 
     def _warm_up(self, batches: list[Pixels]) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from millisight.bundle import MANIFEST, read_bundle, starter_path, store
+from millisight.bundle import MANIFEST, TENSORS, read_bundle, starter_path, store
 from millisight.errors import BundleError, ExtraMissing, ModelNotFound, SettingsError
 from tests import models
 
@@ -69,7 +69,7 @@ def test_a_copy_that_is_damaged_is_fetched_again(url: str, tmp_path: Path) -> No
     home = tmp_path / "home"
     pinned = pin([url], home)
     [bundle] = open_pinned(pinned, home).values()
-    with bundle.graph.with_suffix(".bin").open("r+b") as file:
+    with (bundle.path / TENSORS).open("r+b") as file:
         file.write(b"\0\1\2\3")
     assert open_pinned(pinned, home) == {"steel": bundle}
 

@@ -12,7 +12,7 @@ from millisight.errors import BundleError
 from millisight.server import create_app
 from millisight.server.service import Service
 from millisight.settings import load_settings
-from tests.models import build, damage
+from tests.models import build, damage, without_network
 from tests.server.conftest import Against
 from tests.server.test_predict import JPEG, HeldEngine, another, problem
 
@@ -189,7 +189,7 @@ def test_one_that_cannot_be_loaded_takes_the_others_with_it(home: Path) -> None:
     async def whole() -> None:
         settings = load_settings(both(home), {})
         bundles = open_bundles(settings.model, home)
-        (home / "bundles" / "steel" / "model.xml").write_text("<net/>")
+        bundles["steel"] = without_network(bundles["steel"])
         failed = asyncio.Event()
         app = create_app(bundles, settings, on_failure=failed.set)
         async with app.router.lifespan_context(app):

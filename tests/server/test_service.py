@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from millisight.bundle import GRAPH, Bundle, open_bundles, read_bundle, starter_path
+from millisight.bundle import Bundle, open_bundles, read_bundle, starter_path
 from millisight.engine import FakeEngine
 from millisight.errors import BadImage, NotReady
 from millisight.server import create_app
@@ -18,7 +18,7 @@ from millisight.server.dialects.inference import infer
 from millisight.server.dialects.tensors import Asked
 from millisight.server.service import Service
 from millisight.settings import Settings
-from tests.models import build
+from tests.models import build, without_network
 from tests.server.conftest import Against
 from tests.server.test_predict import JPEG, HeldEngine, another, problem
 from tests.support import encode, solid
@@ -38,10 +38,9 @@ def test_nothing_is_answered_after_the_end() -> None:
     asyncio.run(whole())
 
 
-def test_a_start_in_the_foreground_is_ready_or_fails(tmp_path: Path) -> None:
+def test_a_start_in_the_foreground_is_ready_or_fails() -> None:
     starter = read_bundle(starter_path())
-    (tmp_path / GRAPH).write_text("<net/>")
-    broken = Bundle(tmp_path, starter.manifest, starter.labels)
+    broken = without_network(starter)
 
     async def start(bundle: Bundle) -> None:
         app = create_app({"own": bundle}, Settings(), background=False)
@@ -57,16 +56,14 @@ def test_a_start_in_the_foreground_is_ready_or_fails(tmp_path: Path) -> None:
 
 
 def test_a_model_that_cannot_be_loaded_is_reported_once_and_never_ready(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    starter = read_bundle(starter_path())
-    (tmp_path / GRAPH).write_text("<net/>")
     reports = []
 
     async def whole() -> None:
         failed = asyncio.Event()
         app = create_app(
-            {"own": Bundle(tmp_path, starter.manifest, starter.labels)},
+            {"own": without_network(read_bundle(starter_path()))},
             Settings(),
             on_ready=lambda: reports.append("ready"),
             on_failure=lambda: (reports.append("failed"), failed.set()),

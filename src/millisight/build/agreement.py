@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -11,6 +10,7 @@ from millisight.build.calibrate import Pixels
 from millisight.engine import Engine, Logits, OpenVINOEngine
 from millisight.manifest import Precision
 from millisight.predictions import softmax
+from millisight.runtime import GraphFiles
 
 BATCH = 4
 """Pictures in one run of an engine that is compared."""
@@ -46,7 +46,7 @@ def compare(reference: Logits, candidate: Logits) -> Comparison:
     )
 
 
-def engine_for(graph: Path, precision: Precision) -> OpenVINOEngine:
+def engine_for(graph: GraphFiles, precision: Precision) -> OpenVINOEngine:
     """An engine that takes what ``run_all`` gives it."""
     return OpenVINOEngine(graph, precision=precision, max_batch=BATCH)
 

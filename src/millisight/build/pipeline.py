@@ -35,7 +35,7 @@ from millisight.engine import Engine, Logits
 from millisight.errors import BadParameter, DataError
 from millisight.manifest import Calibration, Manifest, Measured, Precision, Training
 from millisight.pictures import labelled_pictures
-from millisight.runtime import Graph
+from millisight.runtime import Graph, read_graph
 from millisight.settings import Settings
 
 _EAGER_PICTURES = 16
@@ -176,7 +176,7 @@ def _convert(model: LoadedModel, pictures: CalibrationSet, scratch: Path, step: 
         graph = to_openvino(model.module, model.preprocess)
         file = scratch / "float32.xml"
         ov.save_model(graph, file, compress_to_fp16=False)
-        engine = engine_for(file, "float32")
+        engine = engine_for(read_graph(file), "float32")
         return _Reference(graph, engine, run_all(engine, pictures.check))
 
 
@@ -201,7 +201,7 @@ def _compile(
         )
     # Half precision is what a bf16 bundle computes in anyway, so it need not be stored wider.
     ov.save_model(graph, draft / GRAPH, compress_to_fp16=precision == "bf16")
-    engine = engine_for(draft / GRAPH, precision)
+    engine = engine_for(read_graph(draft / GRAPH), precision)
     comparison = compare(reference.logits, run_all(engine, pictures.check))
     size = map_size(ov.Core().read_model(draft / GRAPH))
     return _Compiled(engine, comparison, calibration, size)

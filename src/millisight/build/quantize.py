@@ -22,7 +22,7 @@ from millisight.build.export import ov
 from millisight.build.steps import Bar, Step
 from millisight.engine import Logits
 from millisight.errors import BuildError
-from millisight.runtime import Graph
+from millisight.runtime import Graph, read_graph
 
 ESTIMATORS = {
     "minmax": RangeEstimatorParametersSet.MINMAX,
@@ -100,7 +100,7 @@ def _run(graph: Graph, pictures: list[Pixels]) -> Logits:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "candidate.xml"
         ov.save_model(graph, file, compress_to_fp16=False)
-        return run_all(engine_for(file, "int8"), pictures)
+        return run_all(engine_for(read_graph(file), "int8"), pictures)
 
 
 def _preset(graph: Graph) -> nncf.QuantizationPreset:

@@ -17,6 +17,7 @@ from millisight.engine import OpenVINOEngine
 from millisight.heatmap import blend
 from millisight.image import Limits, decode
 from millisight.manifest import Manifest
+from millisight.runtime import read_graph
 
 MATRIX_CLASSES = 30
 """With more classes, confusions are listed instead of drawn as a matrix."""
@@ -76,7 +77,7 @@ def _thumbnails(
     engine = None
     if manifest.activation_map and findings.mistakes:
         engine = OpenVINOEngine(
-            draft / GRAPH, precision=manifest.precision, threads=1, change=with_maps
+            read_graph(draft / GRAPH), precision=manifest.precision, threads=1, change=with_maps
         )
     drawn: list[tuple[str, str | None]] = []
     for one in findings.mistakes:

@@ -22,6 +22,7 @@ from millisight.compare.source import Choice, Source, gather
 from millisight.engine import Logits
 from millisight.errors import BundleError, NotWritten
 from millisight.manifest import Accuracy, Precision
+from millisight.runtime import read_graph
 from millisight.settings import Settings
 
 FACTS = "millisight.json"
@@ -134,7 +135,9 @@ def _answers(options: ExportOptions, pictures: Pictures) -> Logits:
     elif options.format == "onnx":
         infer = with_onnxruntime.runner(options.output, 0)
     else:
-        return run_all(engine_for(options.output, options.precision), list(pictures.pixels))
+        return run_all(
+            engine_for(read_graph(options.output), options.precision), list(pictures.pixels)
+        )
     return np.concatenate([infer(part) for part in pictures.parts()])
 
 
@@ -146,7 +149,7 @@ def _bundle_answers(source: Source, settings: Settings, pictures: Pictures) -> t
         file = source.scratch / "bundle.xml"
         ov.save_model(source.openvino, file, compress_to_fp16=False)
         return "the float32 graph of a bundle", run_all(
-            engine_for(file, "float32"), list(pictures.pixels)
+            engine_for(read_graph(file), "float32"), list(pictures.pixels)
         )
     name, bundle = found
     engine = engine_for(bundle.graph, bundle.manifest.precision)

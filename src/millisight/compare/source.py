@@ -19,7 +19,7 @@ from millisight.build.zoo import LoadedModel, load_model
 from millisight.compare.network import Network
 from millisight.compare.pictures import Pictures, crops, read_folder, read_pictures
 from millisight.compare.trained import find_trained
-from millisight.runtime import Graph
+from millisight.runtime import Graph, read_graph
 from millisight.settings import Settings
 
 
@@ -82,7 +82,7 @@ class Source:
         """The INT8 graph that a bundle would hold."""
         file = self.scratch / "reference.xml"
         ov.save_model(self.openvino, file, compress_to_fp16=False)
-        reference = run_all(engine_for(file, "float32"), self.pictures.check)
+        reference = run_all(engine_for(read_graph(file), "float32"), self.pictures.check)
         return quantize(self.openvino, self.pictures, reference, self.step).graph
 
     def samples(self, most: int) -> list[Pixels]:

@@ -18,7 +18,7 @@ from millisight.bundle import Bundle, one_model
 from millisight.columnar import KEY, result_columns
 from millisight.errors import NotEmbeddable, NotWritten
 from millisight.predictions import check_top_k
-from millisight.runtime import import_openvino
+from millisight.runtime import import_openvino, parse_graph
 from millisight.scale import storage
 from millisight.scale.bundles import open_pinned, pin
 from millisight.scale.labelling import Labelling, Worker
@@ -127,8 +127,7 @@ def _schema(bundle: Bundle, top_k: int, *, embeddings: bool) -> Any:
     """Of the results, with what they say of themselves."""
     columns = result_columns()
     if embeddings:
-        graph = import_openvino().Core().read_model(bundle.graph)
-        size = embedding_size(graph)
+        size = embedding_size(parse_graph(bundle.graph, import_openvino().Core()))
         if size is None:
             raise NotEmbeddable(f"Model {bundle.manifest.name} has no embeddings.")
         columns.append(("embedding", pa.list_(pa.float32(), size)))

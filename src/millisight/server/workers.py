@@ -70,8 +70,12 @@ def serve_with_workers(
     with _shared_folder() as folder:
 
         def configure(bundles: Mapping[str, Bundle], number: int | None) -> uvicorn.Config:
+            # Each worker reads them itself: what they hold is too much to be sent.
+            asked = {
+                name: (bundle.path, bundle.manifest.digest()) for name, bundle in bundles.items()
+            }
             return uvicorn.Config(
-                partial(_worker, bundles, settings, listeners, shares, folder, set_up, number),
+                partial(_worker, asked, settings, listeners, shares, folder, set_up, number),
                 factory=True,
                 workers=len(shares),
                 **uvicorn_options(settings),
@@ -120,7 +124,7 @@ def _shared_folder() -> Iterator[Path]:
 
 
 def _worker(
-    bundles: Mapping[str, Bundle],
+    asked: Mapping[str, tuple[Path, str]],
     settings: Settings,
     listeners: list[socket.socket],
     shares: Sequence[Cores],
@@ -140,8 +144,7 @@ def _worker(
     listeners[:] = [own]
     share.take()
     try:
-        for bundle in bundles.values():
-            _check_unchanged(bundle)
+        bundles = {name: _unchanged(path, digest) for name, (path, digest) in asked.items()}
     except MillisightError as error:
         logger.critical("%s %s", error.message, error.hint)
         sys.exit(STARTUP_FAILURE)
@@ -199,13 +202,16 @@ def _ask_supervisor() -> None:
         os.kill(supervisor.pid, signal.SIGUSR1)
 
 
-def _check_unchanged(bundle: Bundle) -> None:
-    """Refuse a bundle that was replaced since the server started: workers must not differ."""
-    if read_bundle(bundle.path) != bundle:
+def _unchanged(path: Path, digest: str) -> Bundle:
+    """The bundle in folder ``path``, unless it was replaced since the server started: workers must
+    not differ. Raises ``BundleError``."""
+    bundle = read_bundle(path)
+    if bundle.manifest.digest() != digest:
         raise BundleError(
-            f"The bundle in {bundle.path} is not the one this server started with.",
+            f"The bundle in {path} is not the one this server started with.",
             hint="Start the server again to serve the new one.",
         )
+    return bundle
 
 
 def _watch(service: Service) -> None:

@@ -19,6 +19,7 @@ from millisight.build.checkpoint import last_layer
 from millisight.build.export import ov, to_openvino
 from millisight.build.steps import Step
 from millisight.engine import OpenVINOEngine
+from millisight.runtime import read_graph
 from millisight.train.augment import Batches
 from millisight.train.base import Base
 from millisight.train.loop import Score, score_of
@@ -63,7 +64,9 @@ def fit_head(
         return None
     file = scratch / "body.xml"
     ov.save_model(graph, file, compress_to_fp16=False)
-    engine = OpenVINOEngine(file, precision="float32", max_batch=BATCH, change=with_embedding)
+    engine = OpenVINOEngine(
+        read_graph(file), precision="float32", max_batch=BATCH, change=with_embedding
+    )
     views = _views(engine, train, left, step)
     with step("Fitting the last layer"):
         classes = train.classes.numpy()
