@@ -140,6 +140,7 @@ def test_a_broken_bundle_is_refused_and_the_old_one_goes_on(served: tuple[Server
     answer = httpx.post(f"{server.url}/admin/reload", headers=BEARER, timeout=60)
     assert answer.status_code == 500
     assert answer.json()["code"] == "bad_bundle"
+    assert "model.bin is damaged" in answer.json()["error"]
     by_signal(server)
     time.sleep(1.5)
     assert name_of(server) == {"first"}

@@ -3,14 +3,19 @@
 import asyncio
 import logging
 import re
+from functools import partial
 
 import httpx
 import pytest
 
 from millisight.bundle import read_bundle, starter_path
+from millisight.classifier import Classifier
+from millisight.engine import FakeEngine
 from millisight.server import create_app
 from millisight.settings import Settings
+from tests.models import without_network
 from tests.server.conftest import Against
+from tests.server.test_predict import JPEG, problem
 
 MADE = re.compile("[0-9a-f]{32}")
 
@@ -82,3 +87,33 @@ def test_a_client_that_leaves_during_its_upload_is_no_error(
     asyncio.run(whole())
     assert sent == []
     assert [one.getMessage() for one in caplog.records if one.levelno > logging.INFO] == []
+
+
+def test_what_is_wrong_with_a_bundle_stands_in_the_log_alone(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    ready = asyncio.Event()
+    bundle = without_network(read_bundle(starter_path()))
+    settings = Settings()
+    # What answers is no network: that of the bundle is first needed for an embedding.
+    load = partial(Classifier, settings=settings, engine=FakeEngine(1000))
+
+    async def whole() -> None:
+        app = create_app({"own": bundle}, settings, load=load, on_ready=ready.set)
+        transport = httpx.ASGITransport(app)
+        async with (
+            app.router.lifespan_context(app),
+            httpx.AsyncClient(transport=transport, base_url="http://test") as client,
+        ):
+            await ready.wait()
+            for path in ("/embed", "/explain"):
+                caplog.clear()
+                answer = await client.post(path, content=JPEG)
+                body = problem(answer, 500, "bad_bundle")
+                assert body["error"] == "Something went wrong inside the server."
+                assert "model.xml" not in answer.text
+                [line] = [one.getMessage() for one in caplog.records if one.levelname == "ERROR"]
+                assert body["request_id"] in line
+                assert f"OpenVINO cannot load {bundle.graph.path}." in line
+
+    asyncio.run(whole())

@@ -15,7 +15,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from millisight.errors import MillisightError
-from millisight.server.problems import problem
+from millisight.server.problems import FAULT, LOOK, problem
 from millisight.server.protocol import BEGAN
 
 logger = logging.getLogger(__name__)
@@ -94,7 +94,7 @@ class Boundary:
                 Request(scope),
                 MillisightError.status,
                 MillisightError.code,
-                "Something went wrong inside the server.",
-                hint="The server's log has the details under this request id.",
+                FAULT,
+                hint=LOOK,
             )
             await response(scope, receive, send_with_id)

@@ -3,6 +3,7 @@
 ``{"error": "<sentence>", "code": "bad_image", "hint": "…", "request_id": "…"}``
 """
 
+import logging
 from http import HTTPStatus
 from math import ceil
 from typing import Any
@@ -15,6 +16,11 @@ from starlette.exceptions import HTTPException
 
 from millisight.errors import BadParameter, MillisightError, Overloaded, Unauthorized
 from millisight.server.access import note
+
+logger = logging.getLogger(__name__)
+
+FAULT = "Something went wrong inside the server."
+LOOK = "The server's log has the details under this request id."
 
 
 class Problem(BaseModel):
@@ -59,15 +65,29 @@ def on_known(request: Request, error: Exception) -> JSONResponse:
     """The response to a ``MillisightError``; anything else is raised again."""
     if not isinstance(error, MillisightError):
         raise error
+    return _refused(request, error, *told(error, request.state.request_id))
+
+
+def in_full(request: Request, error: MillisightError) -> JSONResponse:
+    """The response for who may know what the server's log does."""
+    return _refused(request, error, error.message, error.hint)
+
+
+def told(error: MillisightError, request_id: str) -> tuple[str, str]:
+    """Sentence and hint for who has asked.
+
+    What only the keeper of the server can mend names files of theirs: that goes to the log.
+    """
+    if error.status != HTTPStatus.INTERNAL_SERVER_ERROR:
+        return error.message, error.hint
+    extra = {"request_id": request_id}
+    logger.error("Request %s failed: %s %s", request_id, error.message, error.hint, extra=extra)
+    return FAULT, LOOK
+
+
+def _refused(request: Request, error: MillisightError, sentence: str, hint: str) -> JSONResponse:
     request.app.state.service.observer.rejected(error.code)
-    return problem(
-        request,
-        error.status,
-        error.code,
-        error.message,
-        hint=error.hint,
-        headers=_headers(error),
-    )
+    return problem(request, error.status, error.code, sentence, hint=hint, headers=_headers(error))
 
 
 def _headers(error: MillisightError) -> dict[str, str] | None:

@@ -24,6 +24,7 @@ from millisight.server.dialects.batch import most_pictures
 from millisight.server.dialects.inference import infer
 from millisight.server.dialects.wire import parse, read_inference, slow_bytes
 from millisight.server.door import check_key
+from millisight.server.problems import told
 from millisight.server.served import Served
 from millisight.server.service import Service
 
@@ -134,7 +135,7 @@ class Rpc:
             count(error.status, error=error.code)
             observer.rejected(error.code)
             status = _STATUS.get(error.status, grpc.StatusCode.INVALID_ARGUMENT)
-            sentence = f"{error.message} {error.hint}".strip()
+            sentence = " ".join(told(error, call.request_id)).strip()
         except asyncio.CancelledError:
             count(CLIENT_LEFT)
             raise
