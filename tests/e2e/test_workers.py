@@ -396,9 +396,28 @@ def test_a_model_that_cannot_be_loaded_stops_the_server(tmp_path: Path, count: s
     assert "Ready" not in done.stdout
 
 
-def test_a_bundle_that_was_replaced_is_not_served_beside_the_old_one(tmp_path: Path) -> None:
-    bundle = copy_of_starter(tmp_path / "bundle")
+def test_a_worker_that_dies_is_replaced_by_one_with_its_model_whatever_the_folder_holds(
+    tmp_path: Path,
+) -> None:
+    bundle = copy_of_starter(tmp_path / "bundle", name="first")
     with running(tmp_path, "--workers", "2", "--model", str(bundle)) as server:
-        copy_of_starter(bundle, name="other")
-        os.kill(workers(server)[0], signal.SIGKILL)
-        assert server.process.wait(30) == 5
+        before = workers(server)
+        copy_of_starter(bundle, name="second")
+        os.kill(before[0], signal.SIGKILL)
+        until(lambda: len(set(workers(server)) - {before[0]}) == 2, "a successor")
+        shutil.rmtree(bundle)
+        os.kill(before[1], signal.SIGKILL)
+        until(lambda: not set(workers(server)) & set(before), "another")
+        until(lambda: len(names(server)) == 20, "answers", seconds=60)
+        assert set(names(server)) == {"first"}
+        assert server.stop() == 0
+
+
+def names(server: Server) -> list[str]:
+    """What the workers say that they serve, as far as they answer."""
+    found = []
+    for _ in range(20):
+        with contextlib.suppress(httpx.TransportError):
+            answer = httpx.post(f"{server.url}/predict", content=JPEG, timeout=30)
+            found.append(answer.json()["model"])
+    return found

@@ -11,7 +11,6 @@ import multiprocessing
 import os
 import signal
 import socket
-import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,11 +21,12 @@ import uvicorn
 from fastapi import FastAPI
 from uvicorn.config import STARTUP_FAILURE
 
-from millisight.bundle import Bundle, open_bundles, read_bundle
+from millisight.bundle import Bundle, open_bundles
 from millisight.cpu import Cores
-from millisight.errors import BundleError, MillisightError, NotReady, SettingsError
+from millisight.errors import NotReady, SettingsError
 from millisight.server.app import create_app
 from millisight.server.departed import Departed
+from millisight.server.handed import Handed
 from millisight.server.metrics import SHARED_FOLDER
 from millisight.server.options import uvicorn_options
 from millisight.server.service import Service
@@ -70,12 +70,9 @@ def serve_with_workers(
     with _shared_folder() as folder:
 
         def configure(bundles: Mapping[str, Bundle], number: int | None) -> uvicorn.Config:
-            # Each worker reads them itself: what they hold is too much to be sent.
-            asked = {
-                name: (bundle.path, bundle.manifest.digest()) for name, bundle in bundles.items()
-            }
+            handed = Handed(bundles)
             return uvicorn.Config(
-                partial(_worker, asked, settings, listeners, shares, folder, set_up, number),
+                partial(_worker, handed, settings, listeners, shares, folder, set_up, number),
                 factory=True,
                 workers=len(shares),
                 **uvicorn_options(settings),
@@ -124,7 +121,7 @@ def _shared_folder() -> Iterator[Path]:
 
 
 def _worker(
-    asked: Mapping[str, tuple[Path, str]],
+    handed: Handed[Mapping[str, Bundle]],
     settings: Settings,
     listeners: list[socket.socket],
     shares: Sequence[Cores],
@@ -143,13 +140,12 @@ def _worker(
         other.close()
     listeners[:] = [own]
     share.take()
-    try:
-        bundles = {name: _unchanged(path, digest) for name, (path, digest) in asked.items()}
-    except MillisightError as error:
-        logger.critical("%s %s", error.message, error.hint)
-        sys.exit(STARTUP_FAILURE)
     app = create_app(
-        bundles, settings_within(settings, share), background=False, reload=_ask_supervisor
+        # Not from their folders, where others may be by now: all workers answer alike.
+        handed.take(),
+        settings_within(settings, share),
+        background=False,
+        reload=_ask_supervisor,
     )
     threading.Thread(target=_watch, args=(app.state.service,), daemon=True).start()
     return app
@@ -200,18 +196,6 @@ def _ask_supervisor() -> None:
     supervisor = multiprocessing.parent_process()
     if supervisor is not None and supervisor.pid is not None:
         os.kill(supervisor.pid, signal.SIGUSR1)
-
-
-def _unchanged(path: Path, digest: str) -> Bundle:
-    """The bundle in folder ``path``, unless it was replaced since the server started: workers must
-    not differ. Raises ``BundleError``."""
-    bundle = read_bundle(path)
-    if bundle.manifest.digest() != digest:
-        raise BundleError(
-            f"The bundle in {path} is not the one this server started with.",
-            hint="Start the server again to serve the new one.",
-        )
-    return bundle
 
 
 def _watch(service: Service) -> None:
