@@ -12,8 +12,8 @@ from PIL import Image
 
 import millisight.server
 from millisight.errors import BadImage
-from millisight.image import decode, from_array
-from millisight.scans import MAX_SCANS, read_scans
+from millisight.image import Limits, decode, from_array
+from millisight.scans import ALWAYS_ALLOWED, MAX_SCANNED, MAX_SCANS, read_scans
 from tests import hazards
 from tests.support import LIMITS, PREPROCESS, difference, encode, solid, texture
 
@@ -31,6 +31,20 @@ def test_the_greatest_number_of_scans_is_allowed() -> None:
     read_scans(of_scans(MAX_SCANS))
     with pytest.raises(BadImage, match="over 100 scans"):
         read_scans(of_scans(MAX_SCANS + 1))
+
+
+def test_a_large_picture_may_have_fewer_scans() -> None:
+    picture = encode(solid(0, "L", (4000, 3000)), "JPEG", progressive=True)
+    last = picture[picture.rindex(SCAN) : -2]
+    own = picture.count(SCAN)
+    most = MAX_SCANNED // 12_000_000
+    allowed = picture[:-2] + last * (most - own) + picture[-2:]
+    assert decode(allowed, PREPROCESS, LIMITS).pixels.shape == (224, 224, 3)
+    with pytest.raises(BadImage, match="too many scans, 84, for its size"):
+        decode(picture[:-2] + last * (most + 1 - own) + picture[-2:], PREPROCESS, LIMITS)
+    vast = encode(solid(0, "L", (8000, 8000)), "JPEG", progressive=True)
+    vast = vast[:-2] + vast[vast.rindex(SCAN) : -2] * (ALWAYS_ALLOWED - own) + vast[-2:]
+    assert decode(vast, PREPROCESS, Limits(max_pixels=64_000_000)).pixels.shape == (224, 224, 3)
 
 
 @pytest.mark.parametrize(

@@ -14,11 +14,17 @@ from typing import Any, cast
 from PIL import Image, ImageFile, _imaging
 from PIL.JpegImagePlugin import JpegImageFile
 
+from millisight.errors import BadImage
 from millisight.structure import MAX_PARTS, too_many
 
 MAX_SCANS = 100
 """The most scans a JPEG may have. Encoders write some ten; each one goes over the whole picture,
 so a small file of many thousands would keep a decoder busy for hours."""
+
+ALWAYS_ALLOWED = 20
+MAX_SCANNED = 1_000_000_000
+"""The most pixels that more scans than always allowed may go over, all together: they take more
+than a second of one core."""
 
 # 0xff 0x00 and restarts belong to a scan's data; further 0xff before a marker mean nothing.
 _MARKER = re.compile(rb"\xff([^\x00\x01\xd0-\xd7\xff])", re.DOTALL)
@@ -134,9 +140,16 @@ def require_whole(image: JpegImageFile, jpeg: bytes) -> Scans:
     of its empty blocks, and that may be all the rest, it is taken for whole; then it is not the
     picture that is lacking, but some of its detail.
 
-    Raises ``OSError``, too, if a scan is missing, and what ``read_scans`` raises.
+    Raises ``OSError``, too, if a scan is missing, ``BadImage`` if they are too many for the size of
+    the picture, and what ``read_scans`` raises.
     """
     scans = read_scans(jpeg)
+    scanned = scans.count * image.width * image.height
+    if scans.count > ALWAYS_ALLOWED and scanned > MAX_SCANNED:
+        raise BadImage(
+            f"The JPEG has too many scans, {scans.count}, for its size.",
+            hint="Open it in a viewer and export it again.",
+        )
     if scans.lacking:
         raise OSError(_TRUNCATED)
     if scans.can_wait:
