@@ -47,7 +47,9 @@ def server(tmp_path_factory: pytest.TempPathFactory, grpc_url: str) -> Iterator[
     build(home, "steel", "steel")
     models = ("--model", "starter", "--model", "steel")
     port = ("--grpc-port", grpc_url.split(":")[1])
-    with running(home, *models, *port, "--max-upload-mb", MAX_UPLOAD_MB) as one:
+    # 64 pictures in one request take long where other tests run beside this one.
+    limits = ("--max-upload-mb", MAX_UPLOAD_MB, "--deadline-ms", "20000")
+    with running(home, *models, *port, *limits) as one:
         yield one
 
 

@@ -4,7 +4,7 @@ import { forget, showAnswer, showWaiting, shown, startAnswer, translateAnswer } 
 import { classifyMany, startBatch, translateBatch } from "./batch.js";
 import { element, make, reveal, save } from "./dom.js";
 import { renderCode, renderModel, startPanels } from "./panels.js";
-import { Failure, fetchModel, fetchReport, model, predict, useKey } from "./server.js";
+import { Failure, fetchModel, fetchReport, key, model, predict, useKey } from "./server.js";
 import { language, remember, switchLanguage, text, translate } from "./texts.js";
 
 const EXAMPLES = ["cat", "coffee", "camera", "coat"];
@@ -127,37 +127,32 @@ function translateAll() {
   if (model) renderModel();
 }
 
-async function begin() {
+/** Do `work`; what goes wrong is said, and can be tried again. */
+async function attempt(owner, work, retry = owner) {
   try {
-    await needModel();
-    solved(begin);
+    await work();
+    solved(owner);
   } catch (error) {
-    setProblem({ ...error, owner: begin, retry: begin });
+    setProblem({ ...error, owner, retry });
   }
 }
+
+const begin = () => attempt(begin, needModel);
 
 /** Have another model answer, also to the picture that is shown. */
 async function choose(name) {
-  try {
-    await fetchModel(name);
-    solved(choose);
-    if (shown()) classify(shown());
-  } catch (error) {
-    setProblem({ ...error, owner: choose, retry: () => choose(name) });
-  }
+  await attempt(choose, () => fetchModel(name), () => choose(name));
+  if (model.name === name && shown()) classify(shown());
   translateAll();
 }
 
-async function saveReport() {
-  try {
-    save(await fetchReport(), "report.html");
-    solved(saveReport);
-  } catch (error) {
-    setProblem({ ...error, owner: saveReport, retry: saveReport });
-  }
-}
-
 element("served").addEventListener("change", ({ target }) => choose(target.value));
+element("report").addEventListener("click", function report(event) {
+  if (!key) return;
+  // A link shows none.
+  event?.preventDefault();
+  attempt(report, async () => save(await fetchReport(), "report.html"));
+});
 element("language").addEventListener("click", () => {
   switchLanguage();
   translateAll();
@@ -201,6 +196,6 @@ document.addEventListener("paste", (event) => {
 
 startAnswer();
 startBatch();
-startPanels(saveReport);
+startPanels();
 translateAll();
 begin();

@@ -96,12 +96,6 @@ async function copyFrom(node) {
   document.execCommand("copy");
 }
 
-/** `saveReport` is called where the link to the report cannot be followed, for it shows no key. */
-export function startPanels(saveReport) {
+export function startPanels() {
   element("search").addEventListener("input", renderClasses);
-  element("report").addEventListener("click", (event) => {
-    if (!key) return;
-    event.preventDefault();
-    saveReport();
-  });
 }

@@ -57,10 +57,8 @@ export function explain(file, { predictions, by }, onBusy) {
   return patiently(() => ask(`/explain?${wanted}${asking(by)}`, { method: "POST", body: file }), undefined, onBusy);
 }
 
-/** Where the report of the model stands. */
 export const reportPath = () => `/model/report?${asking(model)}`;
 
-/** The report as a blob, for who has a key: a link shows none. */
 export const fetchReport = () => ask(reportPath(), {}, "blob");
 
 async function ask(path, options, kind = "json") {
