@@ -1,5 +1,7 @@
 """The scans of a JPEG are counted, and one that was cut off and closed again is refused."""
 
+import contextlib
+import tracemalloc
 from io import BytesIO
 from itertools import product
 from pathlib import Path
@@ -31,6 +33,18 @@ def test_the_greatest_number_of_scans_is_allowed() -> None:
     read_scans(of_scans(MAX_SCANS))
     with pytest.raises(BadImage, match="over 100 scans"):
         read_scans(of_scans(MAX_SCANS + 1))
+
+
+def test_restarts_take_no_memory() -> None:
+    picture = encode(solid(0, "L", (16, 16)), "JPEG", progressive=True)
+    many = picture[:-2] + b"\xff\xd0" * 1_000_000 + picture[-2:]
+    tracemalloc.start()
+    with contextlib.suppress(BadImage):
+        decode(many, PREPROCESS, LIMITS)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    # It is copied twice.
+    assert peak < 4 * len(many)
 
 
 def test_a_large_picture_may_have_fewer_scans() -> None:

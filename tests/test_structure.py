@@ -148,6 +148,12 @@ def hidden_in_jpeg() -> Iterator[tuple[str, bytes]]:
     # Searched for again from each byte, 20 KB of these took four seconds, and twice as much four
     # times as long.
     yield "fill bytes that lead nowhere", JPEG[:20] + b"\xff" * MILLION + b"\0" + JPEG[20:]
+    yield "fill bytes to the end", JPEG[:20] + b"\xff" * MILLION
+    yield "nothing to the end", JPEG[:20] + bytes(MILLION)
+    # No length follows these, though it looks like one.
+    for reserved in (0xC8, 0xF0, 0xFD):
+        hidden = bytes((0xFF, reserved, 0xFF, 0xFF)) + b"\xff\xe1\0\x09Exif\0\0x" * 5957
+        yield f"blocks behind {reserved:x}", JPEG[:2] + hidden * (MILLION // 65_000) + JPEG[2:]
 
 
 def others() -> Iterator[tuple[str, bytes]]:

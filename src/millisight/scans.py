@@ -28,8 +28,7 @@ than a second of one core."""
 
 # 0xff 0x00 and restarts belong to a scan's data; further 0xff before a marker mean nothing.
 _MARKER = re.compile(rb"\xff([^\x00\x01\xd0-\xd7\xff])", re.DOTALL)
-_RESTART = re.compile(rb"\xff[\xd0-\xd7]")
-_FIRST_RESTART = 0xD0
+_RESTARTS = range(0xD0, 0xD8)
 _FRAME_HEADERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _SEQUENTIAL = (0xC0, 0xC1)
 _PROGRESSIVE = (0xC2, 0xC6, 0xCA, 0xCE)
@@ -156,14 +155,22 @@ def require_whole(image: JpegImageFile, jpeg: bytes) -> Scans:
         behind = _SMALL_NUMBER * scans.several + _NEVER_NEEDED
         image.fp = BytesIO(b"".join((memoryview(jpeg)[: scans.data.stop], behind)))
         if scans.several:
-            found = _RESTART.findall(jpeg, scans.data.start, scans.data.stop)
-            next_restart = _FIRST_RESTART + ((found[-1][1] + 1) % 8 if found else 0)
+            next_restart = _restart_after(jpeg, scans.data)
             (tile,) = image.tile
             args = cast("tuple[str, str]", tile.args)
             image.tile = [tile._replace(codec_name=_CODEC, args=(*args, next_restart))]
     # Pillow feeds libjpeg this much at a time; all at once saves the copies between.
     image.decodermaxblock = len(jpeg) + len(_SMALL_NUMBER + _NEVER_NEEDED)
     return scans
+
+
+def _restart_after(jpeg: bytes, data: slice) -> int:
+    """The second byte of the restart that follows the last one in ``data``."""
+    places = {
+        jpeg.rfind(bytes((0xFF, restart)), data.start, data.stop): restart for restart in _RESTARTS
+    }
+    last = max(places)
+    return _RESTARTS[0] if last < 0 else _RESTARTS[(places[last] + 1) % 8]
 
 
 class _Decoder(ImageFile.PyDecoder):

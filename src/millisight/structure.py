@@ -28,7 +28,8 @@ _PNG = b"\x89PNG\r\n\x1a\n"
 # A marker is any number of 0xff and one more byte; 0xff 0x00 is skipped. Only the last 0xff is
 # looked for: a pattern of many would go through those that lead nowhere once for each.
 _MARKER = re.compile(rb"\xff([^\x00\xff])", re.DOTALL)
-_WITHOUT_LENGTH = frozenset({0x01, *range(0xD0, 0xDA)})
+# As Pillow has it: what these stand for is not defined, and it goes on right behind them.
+_WITHOUT_LENGTH = frozenset({0x01, 0xC8, *range(0xD0, 0xDA), *range(0xF0, 0xFE)})
 _APP1 = 0xE1
 _SCAN = 0xDA
 _EXIF = b"Exif\0\0"
@@ -94,6 +95,10 @@ def _with_one_exif(jpeg: bytes) -> bytes:
         if kind == _APP1 and jpeg.startswith(_EXIF, position + 2):
             blocks.append(position + 2)
         position += max(2, int.from_bytes(jpeg[position : position + 2]))
+    else:
+        # There is no scan, and Pillow looks for it to the end.
+        if steps + len(jpeg) - position > MAX_PARTS:
+            raise too_many("JPEG")
     if len(blocks) < 2:
         return jpeg
     cleared = bytearray(jpeg)

@@ -31,7 +31,7 @@ FIRST = 10
 MOST_GROWTH_KB = 60_000
 
 # Whatever harms the server is refused or answered long before this.
-PATIENCE_SECONDS = 20
+PATIENCE_SECONDS = 40
 
 _GIVEN_AWAY = {
     "a traceback": re.compile(r"Traceback|File \"|\.py\b"),
@@ -65,7 +65,7 @@ class Target:
 @contextmanager
 def targeted(folder: Path) -> Iterator[Target]:
     with (
-        logging_server(folder, "--cache-entries", "0", "--deadline-ms", "30000") as server,
+        logging_server(folder, "--cache-entries", "0", "--deadline-ms", "40000") as server,
         httpx.Client(base_url=server.url, timeout=60) as client,
     ):
         yield Target(client, server.process.pid, folder / "log")

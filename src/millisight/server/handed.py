@@ -1,10 +1,13 @@
 """Large objects handed to processes that are started later."""
 
+import mmap
 import os
 import pickle
 import tempfile
 from multiprocessing.reduction import DupFd
 from typing import Any, Generic, TypeVar
+
+from millisight.errors import NotReady
 
 Content = TypeVar("Content")
 
@@ -17,10 +20,16 @@ class Handed(Generic[Content]):
     """
 
     def __init__(self, content: Content) -> None:
-        """Raises ``OSError`` where there is no room for it."""
-        self._file = os.fdopen(_nameless(), "r+b")
-        pickle.dump(content, self._file, pickle.HIGHEST_PROTOCOL)
-        self._file.flush()
+        """Raises ``NotReady`` where there is no room for it."""
+        try:
+            self._file = os.fdopen(_nameless(), "r+b")
+            pickle.dump(content, self._file, pickle.HIGHEST_PROTOCOL)
+            self._file.flush()
+        except OSError as error:
+            raise NotReady(
+                f"What workers serve cannot be handed to them: {error.strerror}.",
+                hint="Give the server more memory and files, or take --workers 1.",
+            ) from error
 
     def __getstate__(self) -> Any:
         return DupFd(self._file.fileno())
@@ -30,10 +39,9 @@ class Handed(Generic[Content]):
 
     def take(self) -> Content:
         """The content, in a process that was given this; once in each."""
-        with self._file as file:
-            # Where reading goes on is shared by all that have the file.
-            pickled = os.pread(file.fileno(), os.fstat(file.fileno()).st_size, 0)
-        content: Content = pickle.loads(pickled)  # noqa: S301 - ours: no other process has the file
+        # Not by reading the file: where that goes on is shared by all that have it.
+        with self._file as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as view:
+            content: Content = pickle.loads(view)  # noqa: S301 - no other process has the file
         return content
 
 

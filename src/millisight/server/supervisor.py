@@ -19,6 +19,7 @@ from millisight.bundle import Bundle
 from millisight.companion import no_interrupts
 from millisight.errors import MillisightError
 from millisight.server.departed import Departed
+from millisight.server.handed import Handed
 from millisight.server.hangup import Terminal, say_refused
 from millisight.server.service import describe
 
@@ -39,7 +40,9 @@ _LOOK_SECONDS = 0.5
 _PAUSE_SECONDS = 0.05
 """Between two looks whether a worker answers, if it says that it does not."""
 
-Configure = Callable[[Mapping[str, Bundle], int | None], uvicorn.Config]
+HandedBundles = Handed[Mapping[str, Bundle]]
+
+Configure = Callable[[HandedBundles, int | None], uvicorn.Config]
 """The configuration of a worker that serves bundles by name; with a number, of one that is to
 have it."""
 
@@ -50,7 +53,7 @@ class Supervisor(Multiprocess):
     def __init__(
         self,
         config: Configure,
-        bundles: Mapping[str, Bundle],
+        bundles: HandedBundles,
         sockets: list[socket.socket],
         *,
         renew: Callable[[], Mapping[str, Bundle]],
@@ -147,10 +150,13 @@ class Supervisor(Multiprocess):
         refused. What one of them cannot load changes nothing.
         """
         try:
-            bundles = self._renew()
+            renewed = self._renew()
+            bundles: HandedBundles = Handed(renewed)
         except MillisightError as error:
             say_refused(error)
             return
+        described = describe(renewed)
+        del renewed
         successors = self._successors(bundles)
         if successors is None:
             return
@@ -161,10 +167,10 @@ class Supervisor(Multiprocess):
         self._let_go()
         for old in self._leaving:
             old.terminate()
-        logger.info("Every worker serves %s now", describe(bundles))
+        logger.info("Every worker serves %s now", described)
         self._see_off(self._leaving)
 
-    def _successors(self, bundles: Mapping[str, Bundle]) -> list[Process] | None:
+    def _successors(self, bundles: HandedBundles) -> list[Process] | None:
         """For each worker one that answers with ``bundles``; none if one of them cannot, or if the
         server is to stop."""
         begun: dict[int, Process] = {}
@@ -204,7 +210,7 @@ class Supervisor(Multiprocess):
         dead = [index for index in left if not self.processes[index].process.is_alive()]
         return dead or (left[:1] if idle else [])
 
-    def _succeed(self, old: Process, bundles: Mapping[str, Bundle]) -> Process:
+    def _succeed(self, old: Process, bundles: HandedBundles) -> Process:
         number = None if old.pid is None else self._number_of(old.pid)
         new = Process(self._configure(bundles, number), self.sockets)
         with no_interrupts():

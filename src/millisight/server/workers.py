@@ -30,7 +30,7 @@ from millisight.server.handed import Handed
 from millisight.server.metrics import SHARED_FOLDER
 from millisight.server.options import uvicorn_options
 from millisight.server.service import Service
-from millisight.server.supervisor import MOST_STILLBORN, Supervisor
+from millisight.server.supervisor import MOST_STILLBORN, HandedBundles, Supervisor
 from millisight.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -69,8 +69,7 @@ def serve_with_workers(
     """
     with _shared_folder() as folder:
 
-        def configure(bundles: Mapping[str, Bundle], number: int | None) -> uvicorn.Config:
-            handed = Handed(bundles)
+        def configure(handed: HandedBundles, number: int | None) -> uvicorn.Config:
             return uvicorn.Config(
                 partial(_worker, handed, settings, listeners, shares, folder, set_up, number),
                 factory=True,
@@ -81,7 +80,7 @@ def serve_with_workers(
 
         supervisor = Supervisor(
             configure,
-            bundles,
+            Handed(bundles),
             listeners,
             renew=partial(open_bundles, settings.model, settings.home),
             number_of=partial(_number_of, folder, len(shares)),
@@ -121,7 +120,7 @@ def _shared_folder() -> Iterator[Path]:
 
 
 def _worker(
-    handed: Handed[Mapping[str, Bundle]],
+    handed: HandedBundles,
     settings: Settings,
     listeners: list[socket.socket],
     shares: Sequence[Cores],
