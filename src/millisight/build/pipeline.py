@@ -35,7 +35,7 @@ from millisight.engine import Engine, Logits
 from millisight.errors import BadParameter, DataError
 from millisight.manifest import Calibration, Manifest, Measured, Precision, Training
 from millisight.pictures import labelled_pictures
-from millisight.runtime import Graph, read_graph
+from millisight.runtime import Graph, parse_graph, read_graph
 from millisight.settings import Settings
 
 _EAGER_PICTURES = 16
@@ -201,9 +201,10 @@ def _compile(
         )
     # Half precision is what a bf16 bundle computes in anyway, so it need not be stored wider.
     ov.save_model(graph, draft / GRAPH, compress_to_fp16=precision == "bf16")
-    engine = engine_for(read_graph(draft / GRAPH), precision)
+    files = read_graph(draft / GRAPH)
+    engine = engine_for(files, precision)
     comparison = compare(reference.logits, run_all(engine, pictures.check))
-    size = map_size(ov.Core().read_model(draft / GRAPH))
+    size = map_size(parse_graph(files, ov.Core()))
     return _Compiled(engine, comparison, calibration, size)
 
 
