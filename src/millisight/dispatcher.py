@@ -214,8 +214,9 @@ class Dispatcher:
         try:
             for job in turn.expired:
                 if job.future.set_running_or_notify_cancel():
-                    late = DeadlineExceeded("The deadline passed while the picture was waiting.")
-                    job.future.set_exception(late)
+                    job.future.set_exception(
+                        DeadlineExceeded("The deadline passed while the picture was waiting.")
+                    )
             if turn.run:
                 self._run_batch(turn.run)
         finally:

@@ -3,7 +3,6 @@
 import mmap
 import os
 import pickle
-import tempfile
 from multiprocessing.reduction import DupFd
 from typing import Any, Generic, TypeVar
 
@@ -22,7 +21,7 @@ class Handed(Generic[Content]):
     def __init__(self, content: Content) -> None:
         """Raises ``NotReady`` where there is no room for it."""
         try:
-            self._file = os.fdopen(_nameless(), "r+b")
+            self._file = os.fdopen(os.memfd_create("handed"), "r+b")
             pickle.dump(content, self._file, pickle.HIGHEST_PROTOCOL)
             self._file.flush()
         except OSError as error:
@@ -43,12 +42,3 @@ class Handed(Generic[Content]):
         with self._file as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as view:
             content: Content = pickle.loads(view)  # noqa: S301 - no other process has the file
         return content
-
-
-def _nameless() -> int:
-    """A descriptor of nothing yet; on Linux it needs no room for files."""
-    if (create := getattr(os, "memfd_create", None)) is not None:
-        descriptor: int = create("handed")
-        return descriptor
-    with tempfile.TemporaryFile() as file:
-        return os.dup(file.fileno())
