@@ -20,7 +20,7 @@ from millisight.bundle import MANIFEST, new_bundle, starter_path, store, write_m
 from millisight.manifest import Manifest
 from tests.e2e.conftest import Server, running
 from tests.e2e.test_patience import who_does_not_read
-from tests.e2e.test_workers import until, workers
+from tests.e2e.test_workers import name_of, until, workers
 from tests.support import encode, texture
 
 TOKEN = "the-token-of-the-administrator"  # noqa: S105
@@ -51,13 +51,6 @@ def served(
     build(tmp_path, "first")
     with running(tmp_path, "--model", "own", "--workers", request.param) as server:
         yield server, tmp_path
-
-
-def name_of(server: Server) -> set[str]:
-    """What answers; of several workers, on many connections."""
-    answers = [httpx.get(f"{server.url}/model", timeout=60).json() for _ in range(12)]
-    names = {answer["manifest"]["name"] for answer in answers}
-    return {str(name) for name in names}
 
 
 @contextlib.contextmanager
